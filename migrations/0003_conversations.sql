@@ -5,6 +5,7 @@ CREATE TABLE events (
   subject uuid,
   data jsonb NOT NULL DEFAULT '{}',
   correlation_id text,
+  transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
   at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (tenant_id, id)
 );

@@ -44,10 +44,10 @@ INSERT INTO events (tenant_id, kind, subject, data, correlation_id)
 VALUES (:tenant, :kind, :subject, :data, :correlation)
 """
 
-# A transaction still open may hold a smaller id than a committed one; so a reader sees only events
-# older than every open transaction's start would allow to change: those of settled transactions.
+# A transaction that is still open may hold a smaller id than one already committed; a cursor that moved
+# past it would lose its events. So only what no open transaction can precede is shown.
 READ_AFTER = """
 SELECT id, kind, subject, data, correlation_id, at FROM events
-WHERE tenant_id = :tenant AND id > :cursor AND xmin::text::bigint < txid_snapshot_xmin(txid_current_snapshot())
+WHERE tenant_id = :tenant AND id > :cursor AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY id LIMIT :limit
 """

@@ -1,0 +1,54 @@
+"""Run the benchmarks: `python -m bench [NAME ...]`; without a name all of them, one after the other.
+
+Each module has `run() -> list[Result]` (plain or async). Exit code 1 when a figure misses its reference.
+"""
+
+import asyncio
+import importlib
+import inspect
+import os
+import platform
+import sys
+import time
+
+from bench.result import Result
+
+ALL = ("weight", "retrieval", "answers", "first_token", "queue_drain", "chat", "streams", "install")
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks and print their figures."""
+    unknown = sorted(set(names) - set(ALL))
+    if unknown:
+        print(f"no such benchmark: {', '.join(unknown)}; there are: {', '.join(ALL)}", file=sys.stderr)
+        return 64
+    print(machine())
+    missed = 0
+    for name in names or ALL:
+        print(f"\n== {name} ==", flush=True)
+        started = time.perf_counter()
+        for result in measure(name):
+            print(result.line(), flush=True)
+            missed += result.reached is False
+        print(f"   ({time.perf_counter() - started:.1f} s)", flush=True)
+    print(f"\n{missed} figure(s) missed their reference" if missed else "\nevery reference reached")
+    return 1 if missed else 0
+
+
+def measure(name: str) -> list[Result]:
+    """Run one benchmark module."""
+    run = importlib.import_module(f"bench.{name}").run
+    return asyncio.run(run()) if inspect.iscoroutinefunction(run) else run()
+
+
+def machine() -> str:
+    """Describe what the figures were measured on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, "
+        f"CPython {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
