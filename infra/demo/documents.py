@@ -144,7 +144,7 @@ RETURNS_DE: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Kosten der Rücksendung",
         (
             "Aus Österreich und Deutschland ist die Rücksendung kostenlos. Aus Kroatien ziehen wir 4,50 € "
-            "von der Erstattung ab. Aus den übrigen EU-Ländern tragen Sie die Kosten der Rücksendung selbst. Im "
+            "von der Erstattung ab. Aus den übrigen EU-Ländern tragen Sie die Rücksendekosten selbst. Im "
             "Geschäft in Graz können Sie Artikel immer kostenlos abgeben.",
         ),
     ),
