@@ -21,17 +21,11 @@ BEGIN
   EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO metachat_app, metachat_worker', target);
 END $$;
 
--- Jobs: one row a piece of work; lanes keep order per key. Outside the tenant wall: the worker's role
--- takes jobs of every tenant; the application's role may only add.
-CREATE TABLE lanes (
-  lane text PRIMARY KEY,
-  leased_by text,
-  leased_until timestamptz
-);
-
+-- Jobs: one row a piece of work; the jobs of a lane run one after the other. Outside the tenant wall:
+-- the worker's role takes jobs of every tenant; the application's role may only add, and reads nothing.
 CREATE TABLE jobs (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  lane text NOT NULL,
+  lane text NOT NULL CHECK (length(lane) BETWEEN 1 AND 200),
   kind text NOT NULL,
   tenant_id uuid,
   payload jsonb NOT NULL DEFAULT '{}',
@@ -43,7 +37,20 @@ CREATE TABLE jobs (
 );
 CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe_key) WHERE dedupe_key IS NOT NULL;
 CREATE INDEX jobs_by_lane ON jobs (lane, id);
-CREATE INDEX jobs_due ON jobs (run_at, id);
+-- Walked tenant by tenant, so that one tenant's backlog does not hide another's jobs. Work of no tenant
+-- stands under the zero UUID.
+CREATE INDEX jobs_by_tenant ON jobs (coalesce(tenant_id, '00000000-0000-0000-0000-000000000000'), id);
+CREATE INDEX jobs_scheduled ON jobs (run_at) WHERE run_at > created_at;
+
+-- A row exists only while a worker holds the lane (leased_by), or while it rests after a failure
+-- (leased_by is null). taken_over: the last lease ran out in a worker's hands.
+CREATE TABLE lanes (
+  lane text PRIMARY KEY,
+  leased_by text,
+  leased_until timestamptz NOT NULL,
+  taken_over boolean NOT NULL DEFAULT false
+);
+CREATE INDEX lanes_until ON lanes (leased_until);
 
 CREATE TABLE dead_jobs (
   id bigint PRIMARY KEY,
@@ -57,6 +64,29 @@ CREATE TABLE dead_jobs (
   died_at timestamptz NOT NULL DEFAULT now(),
   created_at timestamptz NOT NULL
 );
+CREATE INDEX dead_jobs_by_tenant ON dead_jobs (tenant_id, id);
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON jobs, lanes, dead_jobs TO metachat_worker;
-GRANT INSERT ON jobs, lanes TO metachat_app;
+-- Who works, and since when nothing was heard: one row a worker process.
+CREATE TABLE workers (
+  name text PRIMARY KEY,
+  in_flight integer NOT NULL DEFAULT 0,
+  jobs_done bigint NOT NULL DEFAULT 0,
+  jobs_failed bigint NOT NULL DEFAULT 0,
+  started_at timestamptz NOT NULL DEFAULT now(),
+  seen_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Adds a job unless one with its key still waits to start. The update locks the waiting job until the
+-- caller's commit: whoever starts it then sees all that the caller wrote.
+CREATE FUNCTION enqueue_once(
+  lane text, kind text, tenant uuid, payload jsonb, correlation text, run_at timestamptz, dedupe_key text
+) RETURNS void LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  INSERT INTO jobs (lane, kind, tenant_id, payload, correlation_id, run_at, dedupe_key)
+  VALUES ($1, $2, $3, $4, $5, coalesce($6, now()), $7)
+  ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO UPDATE SET dedupe_key = excluded.dedupe_key
+$$;
+REVOKE EXECUTE ON FUNCTION enqueue_once FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION enqueue_once TO metachat_app, metachat_worker;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON jobs, lanes, dead_jobs, workers TO metachat_worker;
+GRANT INSERT ON jobs TO metachat_app;
