@@ -33,7 +33,9 @@ def run() -> list[Result]:
         subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
         results = first_start(clone, started)
         results += second_start(clone)
-        results.append(Result("environment on disk, with the embeddings model", disk(clone / ".venv"), "MB", 500))
+        results.append(
+            Result("environment on disk, with the embeddings model", disk(clone / ".venv"), "MB", 500)
+        )
         purge(clone)
         return results
 

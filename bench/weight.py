@@ -29,7 +29,9 @@ def run() -> list[Result]:
         widget = compressed(browser.get("/widget.js").content)
         results = [Result("widget, gzip", widget / 1024, "KiB", 12)]
         for page in PAGES:
-            results.append(Result(f"first load of {page}, gzip", first_load(browser, page) / 1024, "KiB", 100))
+            results.append(
+                Result(f"first load of {page}, gzip", first_load(browser, page) / 1024, "KiB", 100)
+            )
         return results
 
 
@@ -40,7 +42,9 @@ def first_load(browser: httpx.Client, page: str) -> int:
     total = compressed(response.content)
     for reference in set(REFERENCE.findall(response.text)):
         target = urljoin(str(response.url), reference)
-        assert urlsplit(target).netloc == response.url.netloc.decode(), f"{page} loads from elsewhere: {target}"
+        assert urlsplit(target).netloc == response.url.netloc.decode(), (
+            f"{page} loads from elsewhere: {target}"
+        )
         asset = browser.get(target)
         asset.raise_for_status()
         total += compressed(asset.content)

@@ -9,7 +9,8 @@ from metachat.foundation.ids import TenantId
 
 async def tenant_tables(db_superuser: asyncpg.Connection) -> list[str]:
     rows = await db_superuser.fetch(
-        "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'"
+        "SELECT c.relname FROM pg_class c"
+        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'"
         " WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace"
     )
     return [row["relname"] for row in rows]
@@ -52,9 +53,7 @@ async def test_a_tenant_sees_and_writes_only_its_own(app_db: Database, tenant: T
         assert await db.execute("UPDATE tenants SET name = 'x' WHERE tenant_id = :id", id=tenant) == 0
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with app_db.transaction(tenant=stranger) as db:
-            await db.execute(
-                "INSERT INTO events (tenant_id, kind) VALUES (:tenant, 'forged')", tenant=tenant
-            )
+            await db.execute("INSERT INTO events (tenant_id, kind) VALUES (:tenant, 'forged')", tenant=tenant)
 
 
 async def test_the_application_role_is_neither_owner_nor_superuser(databases):
