@@ -1,0 +1,120 @@
+"""Answering a question: search, answer, prove, and only then show."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from metachat.domain.assistant import language as languages
+from metachat.domain.assistant import phrases, prompt, words
+from metachat.domain.assistant.gate import Gate
+from metachat.domain.assistant.model import (
+    Answer,
+    Answerer,
+    AnswerRequest,
+    Citation,
+    Claim,
+    ModelFailed,
+    Question,
+    Text,
+    Usage,
+)
+from metachat.domain.knowledge import Passage
+from metachat.foundation.log import log
+
+Search = Callable[[str, str | None], Awaitable[list[Passage]]]
+_FEWEST_WORDS_ALONE = 2
+
+
+async def respond(
+    question: Question,
+    *,
+    search: Search,
+    answerer: Answerer,
+    on_text: Callable[[str], None],
+    fallback: Answerer | None = None,
+) -> Answer:
+    """Answers from the passages that `search` finds, giving each proven piece of text to `on_text` at once.
+
+    The pieces joined are the answer's text. fallback answers when the model fails before it said
+    anything; without one, ModelFailed is raised. Holds no transaction: search opens and closes its own.
+    """
+    speech = _Speech(on_text)
+    language = languages.of_answer(question)
+    courtesy = phrases.courtesy(question.text, language, question.profile.brand_name)
+    if courtesy is not None:
+        speech.say(courtesy)
+        return speech.answer(language, declined=False)
+    request = await _retrieve(question, language, search, speech)
+    try:
+        await _speak(request, answerer, speech)
+    except ModelFailed as failure:
+        if fallback is None and not speech.text:
+            raise
+        log.warning("assistant.model_failed", reason=failure.code, detail=failure.detail)
+        if fallback is not None and not speech.text:
+            await _speak(request, fallback, speech)
+    declined = not speech.text
+    if declined:
+        speech.say(phrases.declined(language))
+    return speech.answer(language, declined=declined)
+
+
+async def _retrieve(question: Question, language: str, search: Search, speech: "_Speech") -> AnswerRequest:
+    asked = _standing_alone(question)
+    passages = await search(asked, languages.detect(asked))
+    speech.timings["search"] = speech.elapsed()
+    return AnswerRequest(
+        question=asked,
+        passages=tuple(passages),
+        language=language,
+        history=question.history,
+        profile=question.profile,
+    )
+
+
+def _standing_alone(question: Question) -> str:
+    # "And to Austria?" means nothing without the question before it.
+    written_in = languages.detect(question.text) or "en"
+    if len(words.content_words(question.text, written_in)) >= _FEWEST_WORDS_ALONE:
+        return question.text
+    before = [turn.text for turn in question.history if turn.author == "customer"]
+    return "\n".join([*before[-1:], question.text])
+
+
+async def _speak(request: AnswerRequest, answerer: Answerer, speech: "_Speech") -> None:
+    gate = Gate(request, secrets=(prompt.rules(request), request.profile.instructions))
+    speech.citations = gate.citations
+    async for piece in answerer.answer(request):
+        match piece:
+            case Text(text):
+                speech.say(gate.feed(text))
+            case Claim():
+                speech.say(gate.claim(piece))
+            case _:
+                speech.usage = piece.usage
+    speech.say(gate.close())
+
+
+@dataclass(slots=True)
+class _Speech:
+    """What was said so far, and when."""
+
+    on_text: Callable[[str], None]
+    text: str = ""
+    citations: list[Citation] = field(default_factory=list)
+    usage: Usage = Usage("none")
+    timings: dict[str, float] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
+
+    def say(self, text: str) -> None:
+        if text:
+            self.timings.setdefault("first_token", self.elapsed())
+            self.text += text
+            self.on_text(text)
+
+    def elapsed(self) -> float:
+        return round((time.perf_counter() - self.began) * 1000, 2)
+
+    def answer(self, language: str, *, declined: bool) -> Answer:
+        self.timings["total"] = self.elapsed()
+        return Answer(self.text, tuple(self.citations), declined, language, self.usage, self.timings)

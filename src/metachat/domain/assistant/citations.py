@@ -1,0 +1,101 @@
+"""Citation markup in a model's output, and the proof that quoted words occur in their passage."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from metachat.domain.assistant.model import Source
+
+_OPENING = re.compile(r"[\[【]\s*\^?\s*(?=\d)")
+_NUMBERS = re.compile(r"\d{1,3}(?:\s*[,&]\s*\d{1,3})*(?!\d)")
+_QUOTE_OPENS = re.compile(r"\s*[:,;|–-]?\s*[\"“”„«»]")
+_QUOTE_CLOSES = re.compile(r"[\"“”„«»]\s*[.…]?\s*[\]】]")
+_CLOSING = re.compile(r"[\]】]")
+_LONGEST_MARK = 1_200
+_SHORTEST_QUOTE = 6
+_ALIKE = str.maketrans(
+    {
+        **dict.fromkeys("“”„«»‟″", '"'),
+        **dict.fromkeys("‘’‚‛′`´", "'"),
+        **dict.fromkeys("‐‑‒–—−", "-"),
+        "‹": "<",
+        "›": ">",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Citation markup: text[start:end] names passages by number, and perhaps the words relied on."""
+
+    start: int
+    end: int
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Markup that begins here and whose end has not come yet."""
+
+    start: int
+
+
+def next_mark(text: str, start: int = 0) -> Mark | Unfinished | None:
+    """Finds the first citation at or after `start`: `[2: "the words"]`, `[2]`, `[1, 3]`, `【1†…】`."""
+    for opening in re.finditer(r"[\[【]", text[start:]):
+        at = start + opening.start()
+        found = _mark_at(text, at)
+        if found is not None:
+            return found
+    return None
+
+
+def _mark_at(text: str, at: int) -> Mark | Unfinished | None:
+    opened = _OPENING.match(text, at)
+    if opened is None:
+        only_begun = re.fullmatch(r"[\[【]\s*\^?\s*", text[at:]) is not None
+        return Unfinished(at) if only_begun else None
+    numbers = _NUMBERS.match(text, opened.end())
+    if numbers is None:
+        return None
+    quoted = _QUOTE_OPENS.match(text, numbers.end())
+    closed = (_QUOTE_CLOSES if quoted else _CLOSING).search(text, (quoted or numbers).end())
+    if closed is None or closed.end() - at > _LONGEST_MARK:
+        return Unfinished(at) if len(text) - at <= _LONGEST_MARK else None
+    quote = text[quoted.end() : closed.start()].strip() if quoted else ""
+    cited = (int(number) for number in re.findall(r"\d+", numbers.group()))
+    return Mark(at, closed.end(), tuple(Source(number, quote) for number in cited))
+
+
+def locate(quote: str, text: str) -> str | None:
+    """Gives the exact words of `text` that `quote` repeats, or None.
+
+    White space, case and the style of quotation marks and dashes may differ; the words may not. A quote
+    too short to prove anything (under six characters or two words) counts only as the whole text.
+    """
+    wanted = _plain(quote)[0].strip(' ".…')
+    folded, places = _plain(text)
+    if not wanted or (_proves_little(wanted) and wanted != folded.strip(' ".…')):
+        return None
+    found = re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", folded)
+    return text[places[found.start()] : places[found.end() - 1] + 1] if found else None
+
+
+def _proves_little(wanted: str) -> bool:
+    return len(wanted) < _SHORTEST_QUOTE or " " not in wanted
+
+
+def _plain(text: str) -> tuple[str, list[int]]:
+    # One character out for each that counts, with its place, so that a match leads back to the source.
+    folded: list[str] = []
+    places: list[int] = []
+    for place, character in enumerate(text):
+        if character.isspace():
+            if folded and folded[-1] == " ":
+                continue
+            character = " "
+        elif unicodedata.category(character) == "Cf":
+            continue
+        folded.append(character.translate(_ALIKE).lower()[:1])
+        places.append(place)
+    return "".join(folded), places

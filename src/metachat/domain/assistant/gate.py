@@ -1,0 +1,175 @@
+"""Lets through to the customer only statements that a document bears out.
+
+A model's output is a claim to check, never trusted text: a sentence passes when it cites words that
+really occur in a passage, names nothing (number, address, link) that its passages do not name, and
+repeats none of our own instructions. Everything else is dropped without a trace.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from metachat.domain.assistant import citations, words
+from metachat.domain.assistant.model import AnswerRequest, Citation, Claim, Source
+from metachat.domain.assistant.sentences import NO_WRAPPING, spans
+from metachat.domain.knowledge import Passage
+
+# Stands for a citation while its sentence is looked at; private to us, taken out of what models write.
+_MARK = "\ue000"
+_MARK_AFTER_STOP = re.compile(rf"([.!?…]+[\"'”“»)]*)((?:\s*{_MARK})+)")
+_MARKUP = re.compile(
+    r"!\[|<\s*[a-z/!]|&#|\]\s*[(\[]|\[[^\]]*\]:|```|\b(?:javascript|data|vbscript):", re.IGNORECASE
+)
+_ADDRESS = re.compile(
+    r"\b[a-z][a-z0-9+.-]*://[^\s)\]>\"']+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b(?:[\w-]+\.)+[^\W\d_]{2,}\b(?:/[^\s)\]>\"']*)?",
+    re.IGNORECASE,
+)
+_LIST_NUMBER = re.compile(r"^\s*\d{1,2}[.)]\s")
+_LAST_STOP = re.compile(r"\s*([.!?…:;,]*)\s*$")
+_WORDS_OF_A_LEAK = 8
+_LEAST_SHARED = 0.34
+
+
+@dataclass(slots=True)
+class Gate:
+    """Takes an answer's pieces as they come, and gives back what may be shown.
+
+    secrets are texts of ours (the instructions to the model) of which no stretch may be repeated; nor
+    may the request's nonce.
+    """
+
+    request: AnswerRequest
+    secrets: tuple[str, ...] = ()
+    citations: list[Citation] = field(default_factory=list)
+    shown: str = ""
+    _unread: str = ""
+    _text: str = ""
+    _sources: list[tuple[Source, ...]] = field(default_factory=list)
+
+    def feed(self, text: str) -> str:
+        """Takes more of a model's output; gives the sentences that are complete and proven now."""
+        self._unread += words.visible(text).replace(_MARK, "")
+        self._set_marks_aside()
+        complete = spans(self._text, NO_WRAPPING)[:-1]
+        return self._judge_up_to(complete[-1].end) if complete else ""
+
+    def close(self) -> str:
+        """Judges what is left when the output has ended; a citation cut short is none."""
+        return self._judge_up_to(len(self._text))
+
+    def claim(self, claim: Claim) -> str:
+        """Takes one whole statement; gives it back, numbered, when it is proven."""
+        return self._judge(claim.text, claim.sources, " ")
+
+    def _set_marks_aside(self) -> None:
+        read = 0
+        while isinstance(mark := citations.next_mark(self._unread, read), citations.Mark):
+            self._text += self._unread[read : mark.start] + _MARK
+            self._sources.append(mark.sources)
+            read = mark.end
+        end = mark.start if isinstance(mark, citations.Unfinished) else len(self._unread)
+        self._text += self._unread[read:end]
+        self._unread = self._unread[end:]
+        self._text = _MARK_AFTER_STOP.sub(r"\2\1", self._text)
+
+    def _judge_up_to(self, end: int) -> str:
+        judged, self._text = self._text[:end], self._text[end:]
+        shown, before = "", 0
+        for span in spans(judged, NO_WRAPPING):
+            sentence = judged[span.start : span.end]
+            cited = [source for _ in range(sentence.count(_MARK)) for source in self._sources.pop(0)]
+            gap = "\n" if "\n" in judged[before : span.start] else " "
+            shown += self._judge(sentence.replace(_MARK, ""), tuple(cited), gap)
+            before = span.end
+        return shown
+
+    def _judge(self, sentence: str, sources: tuple[Source, ...], gap: str) -> str:
+        proven = self._proven(sentence, sources)
+        text = " ".join(sentence.split())
+        if not proven or not _bears_out(text, proven, self.request) or self._leaks(text):
+            return ""
+        numbers = "".join(f"[{number}]" for number in sorted({self._number(item) for item in proven}))
+        said = _LAST_STOP.sub(rf" {numbers}\1", text, count=1)
+        if self.shown:
+            said = gap + said
+        self.shown += said
+        return said
+
+    def _proven(self, sentence: str, sources: tuple[Source, ...]) -> list[Citation]:
+        found = []
+        for source in sources:
+            if 1 <= source.number <= len(self.request.passages):
+                passage = self.request.passages[source.number - 1]
+                quote = (
+                    citations.locate(source.quote, passage.text)
+                    if source.quote
+                    else _closest(sentence, passage)
+                )
+                if quote is not None:
+                    found.append(_citation(passage, quote))
+        return found
+
+    def _leaks(self, text: str) -> bool:
+        return self.request.nonce in text or _repeats(text, self.secrets)
+
+    def _number(self, citation: Citation) -> int:
+        if citation not in self.citations:
+            self.citations.append(citation)
+        return self.citations.index(citation) + 1
+
+
+def _citation(passage: Passage, quote: str) -> Citation:
+    return Citation(
+        chunk_id=passage.chunk_id,
+        document_id=passage.document_id,
+        document=passage.document,
+        page=passage.page,
+        heading=passage.heading,
+        quote=quote,
+        score=round(passage.similarity, 4),
+    )
+
+
+def _closest(sentence: str, passage: Passage) -> str | None:
+    """Gives the passage's own sentence that says most of what `sentence` says, where half of it is said."""
+    wanted = words.content_stems(sentence, passage.language)
+    best, best_share = None, 0.5
+    for span in spans(passage.text):
+        candidate = passage.text[span.start : span.end]
+        share = words.share(wanted, words.content_stems(candidate, passage.language))
+        if share >= best_share:
+            best, best_share = candidate, share
+    return best
+
+
+def _bears_out(text: str, proven: list[Citation], request: AnswerRequest) -> bool:
+    cited = [
+        passage for passage in request.passages if any(passage.chunk_id == one.chunk_id for one in proven)
+    ]
+    source = words.visible("\n".join(f"{passage.heading or ''}\n{passage.text}" for passage in cited))
+    if _MARKUP.search(text) or not any(character.isalpha() for character in text):
+        return False
+    if any(
+        address.group().rstrip(".,;:").lower() not in source.lower() for address in _ADDRESS.finditer(text)
+    ):
+        return False
+    stated = words.numbers(_LIST_NUMBER.sub("", text))
+    if not stated <= words.numbers(source) | words.numbers(request.question):
+        return False
+    same_language = [passage for passage in cited if passage.language == request.language]
+    if len(same_language) < len(cited):
+        # A translation shares few words with its source; numbers, addresses and the quote must do.
+        return True
+    known = words.content_stems(f"{source}\n{request.question}", request.language)
+    return words.share(words.content_stems(text, request.language), known) >= _LEAST_SHARED
+
+
+def _repeats(text: str, secrets: tuple[str, ...]) -> bool:
+    said = words.tokens(text)
+    for secret in secrets:
+        kept = " ".join(words.tokens(secret))
+        if len(said) < _WORDS_OF_A_LEAK:
+            continue
+        stretches = (said[at : at + _WORDS_OF_A_LEAK] for at in range(len(said) - _WORDS_OF_A_LEAK + 1))
+        if any(" ".join(stretch) in kept for stretch in stretches):
+            return True
+    return False

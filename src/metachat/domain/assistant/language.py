@@ -1,0 +1,43 @@
+"""Tells in which language a short text is written, by the small words and letters that give it away."""
+
+import re
+
+from metachat.domain.assistant import words
+from metachat.domain.assistant.model import Question
+
+_DEFAULT = "en"
+_LETTERS = {"de": re.compile(r"[äöüß]"), "hr": re.compile(r"[čćđšž]")}
+_ENDINGS = {
+    "en": re.compile(r"\b\w{3,}(?:ing|tion|able|ies|ould|ght)\b"),
+    "de": re.compile(
+        r"\b\w{3,}(?:ung|keit|heit|lich|isch|ieren|chen|schaft|igen)\b|\b\w*(?:sch|tz|ck|pf)\w*\b"
+    ),
+    "hr": re.compile(
+        r"\b\w{2,}(?:nje|nja|ati|iti|jeti|ost|osti|anja|icu|ica|ama|ima|ujem|ujete|avate|omu|oga)\b"
+    ),
+}
+
+
+def detect(text: str) -> str | None:
+    """Gives "en", "de" or "hr", or None where the text does not tell."""
+    lowered = text.lower()
+    scores = {
+        language: words.function_words(text, language)
+        + 2 * bool(language in _LETTERS and _LETTERS[language].search(lowered))
+        + 0.5 * len(ending.findall(lowered))
+        for language, ending in _ENDINGS.items()
+    }
+    best, second = sorted(scores, key=lambda language: -scores[language])[:2]
+    return best if scores[best] > scores[second] else None
+
+
+def of_answer(question: Question) -> str:
+    """Gives the language to answer in: the tenant's choice, the question's own, the contact's, English."""
+    earlier = " ".join(turn.text for turn in question.history if turn.author == "customer")
+    return (
+        question.profile.answer_language
+        or detect(question.text)
+        or detect(earlier)
+        or (question.language or "")[:2].lower()
+        or _DEFAULT
+    )
