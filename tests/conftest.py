@@ -56,7 +56,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     running.ensure()
     running.start()
     yield running
-    running.stop()
+    running.destroy()
 
 
 @pytest.fixture(scope="session")
