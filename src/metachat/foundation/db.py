@@ -159,11 +159,11 @@ _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
 def bind(sql: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
     """Turn named parameters into Postgres's numbered ones, with their values in order.
 
-    Raises KeyError for a parameter without a value, TypeError for a value without a parameter.
+    Raises TypeError for a parameter without a value, and for a value without a parameter.
     """
     query, names = compile_named(sql)
-    if len(names) != len(values):
-        raise TypeError(f"values that the statement does not name: {sorted(set(values) - set(names))}")
+    if values.keys() != set(names):
+        raise TypeError(f"parameters and values differ: {sorted(values.keys() ^ set(names))}")
     return query, [values[name] for name in names]
 
 
