@@ -1,0 +1,86 @@
+"""An answer's body within its limits, and the names of what can go wrong on the way."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import aclosing, contextmanager
+
+import httpcore2
+import httpx2
+from typing_extensions import override
+
+from metachat.foundation.addresses import Broken, Late, NoConnection, Unreachable
+
+# Bytes that one step of decompression may give, so that a bomb is noticed before it unfolds.
+STEP = 64 * 1024
+
+
+class BoundedStream(httpx2.AsyncByteStream):
+    """The body of an answer, decompressed step by step, until its size or time is used up."""
+
+    def __init__(self, response: httpcore2.Response, encoding: str, deadline: float, limit: int) -> None:
+        """Keep what is needed to read on; the deadline is in the loop's time."""
+        self._response = response
+        self._encoding = encoding
+        self._deadline = deadline
+        self._limit = limit
+
+    @override
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Read on, part by part."""
+        size = 0
+        async with aclosing(_decoded(self._received(), self._encoding)) as parts:
+            async for part in parts:
+                size += len(part)
+                if size > self._limit:
+                    raise Unreachable(f"Its answer is longer than {self._limit:,} bytes.", permanent=True)
+                yield part
+
+    async def _received(self) -> AsyncIterator[bytes]:
+        parts = self._response.aiter_stream()
+        while True:
+            with failures_named():
+                async with asyncio.timeout_at(self._deadline):
+                    part = await anext(parts, None)
+            if part is None:
+                return
+            yield part
+
+    @override
+    async def aclose(self) -> None:
+        """Give the connection back."""
+        with failures_named():
+            await self._response.aclose()
+
+
+async def _decoded(parts: AsyncIterator[bytes], encoding: str) -> AsyncGenerator[bytes]:
+    if encoding == "identity":
+        async for part in parts:
+            yield part
+        return
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise Unreachable(f"It answers in an encoding that was not asked for: {encoding}.", permanent=True)
+    unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    async for part in parts:
+        rest = part
+        while rest:
+            try:
+                yield unpack.decompress(rest, STEP)
+            except zlib.error as error:
+                raise Broken("Its answer is not validly compressed.") from error
+            rest = unpack.unconsumed_tail
+            if unpack.eof and unpack.unused_data:
+                rest, unpack = unpack.unused_data, zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+
+@contextmanager
+def failures_named() -> Generator[None]:
+    """Turn what goes wrong on the network into `Unreachable`."""
+    try:
+        yield
+    except (TimeoutError, httpcore2.TimeoutException) as error:
+        raise Late from error
+    except httpcore2.ConnectError as error:
+        raise NoConnection(f"No secure connection: {error}") from error
+    except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+        raise Broken("The connection broke off.") from error
