@@ -4,7 +4,6 @@ CREATE TABLE tenants (
   name text NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now()
 );
-SELECT isolate_tenants('tenants', $$slug = current_credential()$$);
 
 -- People are not a tenant's: one person may be a member of several.
 CREATE TABLE users (
@@ -24,6 +23,14 @@ CREATE TABLE members (
 );
 CREATE INDEX members_by_user ON members (user_id);
 SELECT isolate_tenants('members', $$user_id::text = current_credential()$$);
+
+-- A tenant is revealed by its short name, to its members, and to the operator of the platform, who sets
+-- metachat.operator for the listing: a setting of its own, so that no credential can ever spell it.
+SELECT isolate_tenants('tenants', $$
+  slug = current_credential()
+  OR EXISTS (SELECT FROM members m WHERE m.tenant_id = tenants.tenant_id AND m.user_id::text = current_credential())
+  OR current_setting('metachat.operator', true) = 'on'
+$$);
 
 ALTER TABLE users ENABLE ROW LEVEL SECURITY;
 ALTER TABLE users FORCE ROW LEVEL SECURITY;
@@ -80,15 +87,18 @@ CREATE INDEX audit_log_by_tenant ON audit_log (tenant_id, id DESC);
 SELECT isolate_tenants('audit_log');
 REVOKE UPDATE, DELETE ON audit_log FROM metachat_app, metachat_worker;
 
+-- Answers to writes, so that a repeated request is answered and not done again. An answer may hold a
+-- key that is shown once, so it lies here encrypted.
 CREATE TABLE idempotency_keys (
   tenant_id uuid NOT NULL REFERENCES tenants ON DELETE CASCADE,
   key text NOT NULL,
   request_hash text NOT NULL,
-  status integer,
-  body bytea,
+  status integer NOT NULL,
+  body_sealed bytea NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (tenant_id, key)
 );
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (tenant_id, created_at);
 SELECT isolate_tenants('idempotency_keys');
 
 -- Counts of tries per hashed key (an address, an account) in a fixed window; holds no tenant's data.
@@ -97,4 +107,5 @@ CREATE TABLE throttles (
   tries integer NOT NULL,
   window_ends_at timestamptz NOT NULL
 );
+CREATE INDEX throttles_by_end ON throttles (window_ends_at);
 GRANT SELECT, INSERT, UPDATE, DELETE ON throttles TO metachat_app, metachat_worker;

@@ -1,0 +1,71 @@
+"""The web application: the areas and what surrounds them, put together once per process."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.plugins import PluginProtocol
+from litestar.plugins.core import MsgspecDIPlugin
+from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
+from typing_extensions import override
+
+from metachat.web import api, pages, problems
+from metachat.web.api import health
+from metachat.web.drain import Drain
+from metachat.web.envelope import Envelope
+from metachat.web.metrics import Metrics
+
+if TYPE_CHECKING:
+    from metachat.wiring import Platform
+
+# JSON and forms are small; a route that takes files says so itself.
+_BODY_LIMIT = 1024 * 1024
+
+
+class Application(Litestar):
+    """Litestar without its default plugins."""
+
+    @override
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        # The others import pydantic and attrs, 14 MB in every process, for types that we don't use.
+        return [*plugins, MsgspecDIPlugin()]
+
+
+class Dispatcher:
+    """Hands a request to the application its path belongs to, before any framework."""
+
+    def __init__(self, by_prefix: Mapping[str, ASGIApp], otherwise: ASGIApp) -> None:
+        self._by_prefix = by_prefix
+        self._otherwise = otherwise
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Dispatch by the first part of the path."""
+        first = scope["path"].split("/", 2)[1] if scope["type"] == "http" else ""
+        await self._by_prefix.get(first, self._otherwise)(scope, receive, send)
+
+
+def create_app(platform: "Platform", drain: Drain | None = None) -> ASGIApp:
+    """Make the ASGI application of an api process on an open platform."""
+    drain = drain or Drain()
+    metrics = Metrics(drain)
+    framework = Application(
+        [api.router(), _unlisted(health.ROUTES), *(_unlisted(routes) for routes in _areas())],
+        state=State({"platform": platform, "drain": drain, "metrics": metrics}),
+        exception_handlers=problems.HANDLERS,
+        openapi_config=api.openapi_config(),
+        request_max_body_size=_BODY_LIMIT,
+        logging_config=None,
+    )
+    # The prefix "hooks" is for the providers' door, an application without a framework.
+    return Envelope(Dispatcher({}, framework), drain, metrics)
+
+
+def _areas() -> list[Sequence[ControllerRouterHandler]]:
+    return [[pages.static]]
+
+
+def _unlisted(routes: Sequence[ControllerRouterHandler]) -> Router:
+    # The API's document describes the API only.
+    return Router("/", route_handlers=routes, include_in_schema=False)

@@ -1,0 +1,37 @@
+"""What this api process measures about itself, in the form that Prometheus reads."""
+
+from litestar.types import HTTPScope
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+from metachat.web.drain import Drain
+
+_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """The measurements of one process, in a registry of its own."""
+
+    def __init__(self, drain: Drain) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._requests = Counter(
+            "metachat_http_requests", "Requests answered.", ["method", "route", "status"],
+            registry=self._registry,
+        )  # fmt: skip
+        self._seconds = Histogram(
+            "metachat_http_request_seconds", "Time until an answer was complete.", ["route"],
+            buckets=_SECONDS, registry=self._registry,
+        )  # fmt: skip
+        streams = Gauge("metachat_http_streams", "Event streams open now.", registry=self._registry)
+        streams.set_function(lambda: drain.streams)
+
+    def count(self, scope: HTTPScope, status: int, seconds: float) -> None:
+        """Count an exchange under its route, never under its address: ids would make endless series."""
+        route = scope.get("path_template") or "unmatched"
+        method = scope["method"] if route != "unmatched" else "any"
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def text(self) -> bytes:
+        """Write them all down."""
+        return generate_latest(self._registry)

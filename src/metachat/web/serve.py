@@ -1,0 +1,70 @@
+"""Runs an api process: one event loop, one listening socket, a bounded farewell."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+import uvloop
+from typing_extensions import override
+
+from metachat.foundation import log
+from metachat.foundation.settings import Settings
+from metachat.web.app import create_app
+from metachat.web.drain import Drain
+from metachat.wiring import open_platform
+
+# Requests in flight get this long; streams end at once, since their clients connect again by themselves.
+FAREWELL_SECONDS = 10
+_IDLE_SECONDS = 65  # longer than what proxies keep, so that they never write into a socket just closed
+_BACKLOG = 2048
+
+
+def run(settings: Settings, fd: int | None, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT: on an inherited listening socket, or on one of its own."""
+    log.configure("api", settings.log_format)
+    listening = socket.socket(fileno=fd) if fd is not None else _listen(host, port)
+    uvloop.run(_serve(settings, listening))
+
+
+async def _serve(settings: Settings, listening: socket.socket) -> None:
+    drain = Drain()
+    async with open_platform(settings, "api") as platform:
+        config = uvicorn.Config(
+            create_app(platform, drain), http="httptools", ws="none", lifespan="on", log_config=None,
+            access_log=False, server_header=False, proxy_headers=True, forwarded_allow_ips="127.0.0.1,::1",
+            timeout_keep_alive=_IDLE_SECONDS, timeout_graceful_shutdown=FAREWELL_SECONDS, backlog=_BACKLOG,
+        )  # fmt: skip
+        await _Server(config, drain).serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that tells the streams when a signal comes, and keeps the signal to itself."""
+
+    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    @override
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals over; its own version raises them again, which would cut the farewell short."""
+        before = {sign: signal.signal(sign, self.handle_exit) for sign in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for sign, handler in before.items():
+                signal.signal(sign, handler)
+
+    @override
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """Begin the farewell; a second signal ends it."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._drain.begin()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
