@@ -50,7 +50,6 @@ CREATE TABLE lanes (
   leased_until timestamptz NOT NULL,
   taken_over boolean NOT NULL DEFAULT false
 );
-CREATE INDEX lanes_until ON lanes (leased_until);
 
 CREATE TABLE dead_jobs (
   id bigint PRIMARY KEY,

@@ -1,0 +1,25 @@
+"""The queue: jobs enqueued in the transaction of their cause, run one after the other within a lane.
+
+The database remembers, wake-ups only hurry: a lost, doubled or reordered one changes nothing.
+A job runs at least once; with `finish` in the transaction of its effect, it takes effect exactly once.
+"""
+
+from metachat.foundation.queue.loop import Handler, Loop
+from metachat.foundation.queue.model import GiveUp, Job, LeaseLost, Limits, Postpone, Retry, owner_name
+from metachat.foundation.queue.store import dead, enqueue, finish, replay
+
+__all__ = [
+    "GiveUp",
+    "Handler",
+    "Job",
+    "LeaseLost",
+    "Limits",
+    "Loop",
+    "Postpone",
+    "Retry",
+    "dead",
+    "enqueue",
+    "finish",
+    "owner_name",
+    "replay",
+]

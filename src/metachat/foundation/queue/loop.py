@@ -1,0 +1,305 @@
+"""The worker's loop: takes lanes that have work, runs their jobs in order, and gives the lanes back."""
+
+import asyncio
+import dataclasses
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from metachat.foundation.db import Database
+from metachat.foundation.log import bound, log
+from metachat.foundation.queue import store
+from metachat.foundation.queue.model import (
+    GiveUp,
+    Job,
+    LeaseLost,
+    Limits,
+    Postpone,
+    Retry,
+    back_off,
+    describe,
+    is_dead,
+    owner_name,
+)
+from metachat.foundation.queue.ready import Ready
+from metachat.foundation.queue.settle import Settler, Then
+from metachat.foundation.realtime import Listens
+
+C = TypeVar("C")
+Handler = Callable[[Job, C], Awaitable[None]]
+
+
+class Loop(Generic[C]):
+    """One worker; any number of them, on any number of hosts, share the work."""
+
+    def __init__(
+        self,
+        database: Database,
+        listener: Listens,
+        handlers: Mapping[str, Handler[C]],
+        context: C,
+        limits: Limits = Limits(),  # noqa: B008  (frozen)
+    ) -> None:
+        self.owner = owner_name()
+        self.done = 0
+        self.failed = 0
+        self._database = database
+        self._listener = listener
+        self._handlers = handlers
+        self._context = context
+        self._limits = limits
+        self._ready = Ready()
+        self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()  # woken while we held them
+        self._abandoned: set[str] = set()  # still leased to us, but nobody works there
+        self._settler = Settler(database, self.owner, limits)
+        self._kick = asyncio.Event()
+        self._sweep_now = asyncio.Event()
+        self._stopping = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`; then finish what runs (up to `limits.drain` seconds) and give back the rest."""
+        async with self._listener.subscribe("wake") as wakes:
+            taking = [asyncio.create_task(_forever(part)) for part in (self._sweep, self._take)]
+            taking.append(asyncio.create_task(_forever(lambda: self._hear(wakes))))
+            keeping = [asyncio.create_task(_forever(part)) for part in (self._beat, self._settler.run)]
+            try:
+                await stop.wait()
+            finally:
+                self._stopping = True
+                await _end(taking)
+                await self._drain()
+                await _end(keeping)
+                await self._leave_all()
+
+    async def _hear(self, wakes: Any) -> None:
+        async for event in wakes:
+            if event.get("lost"):
+                self._sweep_now.set()
+            elif after := event.get("after"):
+                self._want_later(after, event["lane"], _uuid(event["tenant"]))
+            else:
+                self._want(event["lane"], _uuid(event["tenant"]))
+
+    def _want(self, lane: str, tenant: UUID | None) -> None:
+        if lane in self._lanes:
+            self._again.add(lane)
+        else:
+            self._ready.add(lane, tenant)
+            self._kick.set()
+
+    def _want_later(self, after: float, lane: str, tenant: UUID | None) -> None:
+        # What lies further ahead is found by the sweep: a timer for each would only fill the memory.
+        if after <= self._limits.sweep * 2:
+            asyncio.get_running_loop().call_later(after + 0.001, self._want, lane, tenant)
+
+    async def _sweep(self) -> None:
+        """Find what was forgotten: lost wake-ups, leases that ran out, jobs whose time has come."""
+        room = max(self._limits.in_flight * 4, 1000)
+        async with self._database.transaction() as db:
+            owners = [row["leased_by"] for row in await db.all(store.OWNERS)]
+            if gone := [owner for owner in owners if is_dead(owner, self.owner)]:
+                log.warning("taking over from workers that died", workers=gone)
+                await db.execute(store.EXPIRE, owners=gone)
+            await db.execute(store.TIDY)
+            due = await db.all(store.FIND_DUE, limit=room)
+            ahead = await db.value(store.NEXT_DUE)
+        for row in due:
+            self._want(row["lane"], row["tenant"])
+        # A full page means that more waits: come back as soon as this one is taken.
+        self._ready.overflowed = len(due) >= room
+        pause = self._limits.sweep if ahead is None else max(min(ahead + 0.001, self._limits.sweep), 0.01)
+        await _set_within(self._sweep_now, pause)
+
+    async def _take(self) -> None:
+        await self._kick.wait()
+        self._kick.clear()
+        if self._abandoned:
+            lanes = list(self._abandoned)
+            await self._change(store.LEAVE, lanes=lanes, anyway=lanes, owner=self.owner)
+            self._abandoned.difference_update(lanes)
+        while (free := self._limits.in_flight - len(self._lanes)) > 0 and len(self._ready):
+            await self._claim(self._ready.take(min(free, 500)))
+        if self._ready.overflowed and not len(self._ready):
+            self._ready.overflowed = False
+            self._sweep_now.set()
+
+    async def _claim(self, wanted: dict[str, UUID | None]) -> None:
+        try:
+            async with self._database.transaction() as db:
+                taken = await store.claim(db, self.owner, wanted, self._limits.lease)
+                jobs = await store.load(db, self.owner, taken, self._limits.burst) if taken else {}
+        except Exception:
+            for lane, tenant in wanted.items():
+                self._want(lane, tenant)
+            raise
+        for lane, died in taken.items():
+            self._start(lane, wanted[lane], jobs.get(lane, []), died)
+
+    def _start(self, lane: str, tenant: UUID | None, jobs: list[Job], died: Any) -> None:
+        task = asyncio.create_task(self._work(lane, tenant, deque(jobs), died), name=lane)
+        self._lanes[lane] = task
+        self._ready.busy[tenant] += 1
+        task.add_done_callback(lambda _: self._ended(lane, tenant))
+
+    def _ended(self, lane: str, tenant: UUID | None) -> None:
+        del self._lanes[lane]
+        self._ready.busy[tenant] -= 1
+        if not self._ready.busy[tenant]:
+            del self._ready.busy[tenant]
+        if lane in self._again:
+            self._again.discard(lane)
+            self._want(lane, tenant)
+        self._kick.set()
+
+    async def _work(self, lane: str, tenant: UUID | None, jobs: deque[Job], died: Any) -> None:
+        try:
+            if died and jobs:
+                jobs[0] = await self._blame(jobs[0])
+            if not jobs:
+                jobs.extend(await self._settler.settle(lane, None, Then.MORE))
+            while jobs:
+                job = jobs.popleft()
+                if not await self._run(job):
+                    return
+                then = self._next(tenant, jobs)
+                if then is Then.LEAVE:
+                    jobs.clear()
+                    self._again.add(lane)
+                completed = job.id in job.lease.finished
+                if not completed or then is not Then.STAY:
+                    jobs.extend(await self._settler.settle(lane, None if completed else job.id, then))
+        except LeaseLost:
+            log.warning("lane lost to another worker", lane=lane)
+        except Exception as error:
+            # The database went away in the middle: when it is back, the lane is given back.
+            log.error("lane abandoned", lane=lane, error=describe(error))
+            self._abandoned.add(lane)
+            self._again.add(lane)
+
+    def _next(self, tenant: UUID | None, jobs: deque[Job]) -> Then:
+        full = len(self._lanes) >= self._limits.in_flight
+        if self._stopping or (full and self._ready.others_wait(tenant)):
+            return Then.LEAVE
+        return Then.STAY if jobs else Then.MORE
+
+    async def _blame(self, job: Job) -> Job:
+        # A job that kills its worker must not do so for ever.
+        async with self._database.transaction() as db:
+            await db.execute(store.COUNT_ATTEMPT, id=job.id)
+        return dataclasses.replace(job, attempts=job.attempts + 1)
+
+    async def _run(self, job: Job) -> bool:
+        """Run one job; False when its lane is left (it rests, and the job stays first)."""
+        with bound(correlation_id=job.correlation_id, job=job.id, kind=job.kind, lane=job.lane):
+            try:
+                if job.attempts >= self._limits.attempts:
+                    raise GiveUp("the worker died each time while this job ran")
+                if job.deduped:
+                    await self._change(store.START, id=job.id)
+                handler = self._handlers.get(job.kind)
+                if handler is None:
+                    raise Retry(f"this worker knows no job of kind {job.kind}")
+                async with asyncio.timeout(self._limits.run_time):
+                    await handler(job, self._context)
+            except LeaseLost:
+                raise
+            except Postpone as postponed:
+                return await self._rest(job, postponed.after)
+            except Exception as error:
+                return await self._fail(job, error)
+        self.done += 1
+        return True
+
+    async def _fail(self, job: Job, error: Exception) -> bool:
+        if job.id in job.lease.finished:
+            log.error("job failed after it was finished", error=describe(error))
+            return True
+        self.failed += 1
+        attempts = job.attempts + 1
+        if isinstance(error, GiveUp) or attempts >= self._limits.attempts:
+            log.error("job laid aside", error=describe(error), attempts=attempts)
+            if not await self._change(store.BURY, id=job.id, owner=self.owner, error=describe(error)):
+                raise LeaseLost(job.lane)
+            job.lease.finished.add(job.id)
+            return True
+        asked = error.after if isinstance(error, Retry) else None
+        pause = asked if asked is not None else back_off(attempts, self._limits)
+        log.warning("job failed", error=describe(error), attempts=attempts, again_in=round(pause, 3))
+        return await self._rest(job, pause, store.COUNT_ATTEMPT)
+
+    async def _rest(self, job: Job, pause: float, and_also: str | None = None) -> bool:
+        async with self._database.transaction() as db:
+            if not await db.execute(store.REST, lane=job.lane, owner=self.owner, pause=pause):
+                raise LeaseLost(job.lane)
+            if and_also is not None:
+                await db.execute(and_also, id=job.id)
+        self._want_later(pause, job.lane, job.tenant)
+        return False
+
+    async def _change(self, statement: str, **values: Any) -> int:
+        async with self._database.transaction() as db:
+            return await db.execute(statement, **values)
+
+    async def _beat(self) -> None:
+        held = dict(self._lanes)
+        async with self._database.transaction() as db:
+            kept = await db.all(store.RENEW, lanes=list(held), owner=self.owner, lease=self._limits.lease)
+            await db.execute(
+                store.BEAT, owner=self.owner, in_flight=len(held), done=self.done, failed=self.failed
+            )
+        for lane in held.keys() - {row["lane"] for row in kept}:
+            # The same task still at it: it lost the lane, or is just about to end anyway.
+            if self._lanes.get(lane) is held[lane]:
+                held[lane].cancel()
+        await asyncio.sleep(self._limits.heartbeat)
+
+    async def _drain(self) -> None:
+        running = list(self._lanes.values())
+        if running:
+            log.info("finishing what runs", lanes=len(running))
+            _, late = await asyncio.wait(running, timeout=self._limits.drain)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _leave_all(self) -> None:
+        try:
+            async with self._database.transaction() as db:
+                for row in await db.all(store.LEAVE_ALL, owner=self.owner):
+                    store.wake(db, row["lane"], None)
+                await db.execute(store.FORGET_WORKERS, owner=self.owner)
+        except Exception as error:
+            log.warning("leases left to run out", error=describe(error))
+
+
+async def _forever(part: Callable[[], Awaitable[None]]) -> None:
+    """Repeat a part of the loop; a failure (the database restarts) is logged, and it goes on."""
+    pause = 0.1
+    while True:
+        try:
+            await part()
+            pause = 0.1
+        except Exception as error:
+            log.error("queue disturbed", part=getattr(part, "__name__", "hear"), error=describe(error))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return
+    event.clear()
+
+
+def _uuid(text: str | None) -> UUID | None:
+    return None if text is None else UUID(text)

@@ -1,0 +1,125 @@
+"""What a job is, how it may fail, and who holds its lane."""
+
+import os
+import random
+import re
+import secrets
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from metachat.foundation.ids import TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lane held by this worker; `finished` are the jobs that handlers completed themselves."""
+
+    lane: str
+    owner: str
+    finished: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of work; `attempts` counts the runs before this one that failed."""
+
+    id: int
+    lane: str
+    kind: str
+    tenant: TenantId | None
+    payload: dict[str, Any]
+    attempts: int
+    correlation_id: str | None
+    lease: Lease
+    deduped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a worker takes on, and how patient it is; times in seconds."""
+
+    in_flight: int = 200
+    lease: float = 10
+    heartbeat: float = 3
+    sweep: float = 5
+    attempts: int = 8
+    first_pause: float = 1
+    longest_pause: float = 300
+    run_time: float = 3600
+    drain: float = 20
+    burst: int = 20  # jobs of one lane read at once
+
+
+class Retry(Exception):
+    """The job failed and should run again, after `after` seconds or the usual back-off."""
+
+    def __init__(self, reason: str, after: float | None = None) -> None:
+        self.after = after
+        super().__init__(reason)
+
+
+class Postpone(Exception):
+    """The job cannot run yet and is not to blame: again after `after` seconds, counting no attempt."""
+
+    def __init__(self, after: float) -> None:
+        self.after = after
+        super().__init__(f"postponed for {after} s")
+
+
+class GiveUp(Exception):
+    """The job can never succeed: it is laid aside at once, and its lane goes on."""
+
+
+class LeaseLost(Exception):
+    """The lane is another worker's by now, or the job is done already: undo and let go."""
+
+
+def back_off(attempts: int, limits: Limits) -> float:
+    """Seconds to wait after so many failures: doubling, and between half and all of it by chance."""
+    pause = min(limits.first_pause * 2.0 ** min(attempts - 1, 30), limits.longest_pause)
+    return pause * random.uniform(0.5, 1)  # noqa: S311  (spreads load; nobody gains by guessing it)
+
+
+def host_name() -> str:
+    """Name the set of processes whose ids we can judge: host, its boot, and the process namespace."""
+    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    parts = [socket.gethostname().replace(":", "_")]
+    if boot.exists() and space.exists():
+        parts += [boot.read_text()[:8], "".join(filter(str.isdigit, str(space.readlink())))]
+    return ".".join(parts)
+
+
+def owner_name() -> str:
+    """Name this process for its leases; never the same twice."""
+    return f"{host_name()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def is_dead(owner: str, me: str) -> bool:
+    """Tell whether an owner on this host is surely gone (False when we cannot know)."""
+    host, pid, _ = owner.rsplit(":", 2)
+    my_host, my_pid, _ = me.rsplit(":", 2)
+    if host != my_host or owner == me:
+        return False
+    if pid == my_pid:
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+_SECRET = re.compile(
+    r"(?i)(bearer\s+|basic\s+|api[-_ ]?key\W+|token\W+|secret\W+|password\W+|\bsk-|\bmc_)[^\s'\",]+"
+)
+_USER_INFO = re.compile(r"://[^/\s@]+@")
+
+
+def describe(error: BaseException) -> str:
+    """Say what went wrong in at most 500 characters, without secrets."""
+    text = f"{type(error).__name__}: {error}".replace("\x00", "")[:4000]
+    return _USER_INFO.sub("://[redacted]@", _SECRET.sub(r"\1[redacted]", text))[:500]
