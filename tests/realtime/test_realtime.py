@@ -8,10 +8,10 @@ from typing import Any
 
 import asyncpg
 import pytest
+from tests.conftest import Databases
 
 from metachat.foundation.db import Database
 from metachat.foundation.realtime import LOST, Announcer, Listener, Subscription, _pack
-from tests.conftest import Databases
 
 
 @pytest.fixture
@@ -170,7 +170,10 @@ async def test_close_sends_what_waits(listener: Listener, databases: Databases):
 
 
 async def test_a_database_that_is_away_delays_and_breaks_nothing():
-    announcer, listener = Announcer("postgresql://nobody@127.0.0.1:1/x"), Listener("postgresql://x@127.0.0.1:1/x")
+    announcer, listener = (
+        Announcer("postgresql://nobody@127.0.0.1:1/x"),
+        Listener("postgresql://x@127.0.0.1:1/x"),
+    )
     announcer.start()
     listener.start()
     async with listener.subscribe("conversation:1") as reader:

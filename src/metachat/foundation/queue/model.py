@@ -1,5 +1,6 @@
 """What a job is, how it may fail, and who holds its lane."""
 
+import itertools
 import os
 import random
 import re
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from metachat.foundation.ids import TenantId
+
+_PROCESS = secrets.token_hex(4)
+_LOOPS = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +96,18 @@ def host_name() -> str:
 
 
 def owner_name() -> str:
-    """Name this process for its leases; never the same twice."""
-    return f"{host_name()}:{os.getpid()}:{secrets.token_hex(4)}"
+    """Name one loop of this process for its leases; never the same twice."""
+    return f"{host_name()}:{os.getpid()}:{_PROCESS}.{next(_LOOPS)}"
 
 
 def is_dead(owner: str, me: str) -> bool:
     """Tell whether an owner on this host is surely gone (False when we cannot know)."""
-    host, pid, _ = owner.rsplit(":", 2)
-    my_host, my_pid, _ = me.rsplit(":", 2)
-    if host != my_host or owner == me:
+    host, pid, start = owner.rsplit(":", 2)
+    my_host, my_pid, my_start = me.rsplit(":", 2)
+    if host != my_host:
         return False
-    if pid == my_pid:
-        return True
+    if pid == my_pid:  # another process had our number before us, or it is another loop of ours
+        return start.partition(".")[0] != my_start.partition(".")[0]
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:

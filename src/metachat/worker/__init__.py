@@ -1,0 +1,31 @@
+"""The worker process: runs the jobs of every tenant until it is asked to stop."""
+
+import asyncio
+import signal
+
+from metachat import wiring
+from metachat.foundation.db import Database
+from metachat.foundation.log import log
+from metachat.foundation.queue import Limits, Loop
+from metachat.foundation.settings import Settings
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then finish what runs and give back the rest; raises DatabaseAway."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with wiring.open_platform(settings, "worker") as platform:
+        assert settings.worker_database_url is not None, "settings are loaded for the worker"
+        # Leases are kept through connections of their own: busy handlers must not cost us our lanes.
+        database = await Database.open(
+            settings.worker_database_url.reveal(), size=4, announcer=platform.announcer
+        )
+        try:
+            limits = Limits(in_flight=settings.turns_in_flight)
+            loop = Loop(database, platform.listener, wiring.HANDLERS, platform, limits)
+            log.info("worker ready", worker=loop.owner, in_flight=limits.in_flight)
+            await loop.run(stop)
+            log.info("worker stopped", worker=loop.owner, done=loop.done, failed=loop.failed)
+        finally:
+            await database.close()
