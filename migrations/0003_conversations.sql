@@ -14,13 +14,15 @@ SELECT isolate_tenants('events');
 CREATE TABLE channels (
   tenant_id uuid NOT NULL REFERENCES tenants ON DELETE CASCADE,
   id uuid NOT NULL UNIQUE,
-  kind text NOT NULL CHECK (kind IN ('webchat', 'whatsapp', 'messenger', 'instagram')),
+  kind text NOT NULL CHECK (kind IN ('webchat', 'whatsapp', 'messenger', 'instagram', 'test')),
   name text NOT NULL,
   status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'paused')),
   settings jsonb NOT NULL DEFAULT '{}',
   created_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (tenant_id, id)
 );
+-- A tenant's own trials (`metachat ask`, the test chat) share one channel.
+CREATE UNIQUE INDEX channels_for_trials ON channels (tenant_id) WHERE kind = 'test';
 SELECT isolate_tenants('channels', $$id::text = current_credential()$$);
 
 CREATE TABLE contacts (

@@ -1,0 +1,127 @@
+"""The job "turn": the assistant answers what a customer has asked, exactly once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from metachat.domain import conversations
+from metachat.domain.assistant import language as languages
+from metachat.domain.assistant.actions import Search, respond
+from metachat.domain.assistant.drafting import Drafting, drafting
+from metachat.domain.assistant.model import Answer, Answerer, Profile, Question, Turn
+from metachat.domain.conversations import ConversationNotFound, Gathered, Message, Reply
+from metachat.foundation.db import Database, DatabaseAway
+from metachat.foundation.errors import Refusal
+from metachat.foundation.ids import ConversationId, TenantId
+from metachat.foundation.log import log
+from metachat.foundation.queue import Job, finish
+from metachat.foundation.scope import Scope, open_scope
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a worker answers with.
+
+    search_of gives the search in a tenant's documents, answerer_of what speaks for a profile. fallback
+    speaks where that fails, None for nobody. patience is how many seconds one answer may take.
+    """
+
+    database: Database
+    search_of: Callable[[TenantId], Search]
+    profile_of: Callable[[Scope], Awaitable[Profile]]
+    answerer_of: Callable[[Profile], Answerer]
+    fallback: Answerer | None = None
+    patience: float = 60
+    attempts: int = 4
+
+
+async def take_turn(job: Job, desk: Desk) -> None:
+    """Answer every open message of a conversation at once.
+
+    Reads in one transaction, answers outside of any, commits in another: whoever dies in between leaves
+    the messages open, and the turn is taken again. Only the first commit finds them open.
+    """
+    assert job.tenant is not None
+    id = ConversationId(UUID(job.payload["conversation"]))
+    opened = await _open(job, desk, job.tenant, id)
+    if opened is None:
+        return
+    gathered, profile = opened
+    async with drafting(desk.database, job.tenant, id) as draft:
+        outcome = await _answer(job, desk, gathered, profile, draft)
+    async with open_scope(desk.database, job.tenant, actor="worker") as scope:
+        if isinstance(outcome, Answer):
+            await conversations.answer(scope, gathered, draft.id, _reply(outcome))
+        else:
+            language = languages.detect(gathered.question)
+            await conversations.apologise(scope, gathered, draft.id, reason=outcome, language=language)
+        await finish(scope.db, job)
+
+
+async def _open(
+    job: Job, desk: Desk, tenant: TenantId, id: ConversationId
+) -> tuple[Gathered, Profile] | None:
+    try:
+        async with open_scope(desk.database, tenant, actor="worker") as scope:
+            gathered = await conversations.gather(scope, id)
+            if gathered is not None and not _wants_person(gathered):
+                return gathered, await desk.profile_of(scope)
+            if gathered is not None:
+                await conversations.pass_on(scope, gathered, language=languages.detect(gathered.question))
+            await finish(scope.db, job)
+    except ConversationNotFound:
+        log.info("conversation was deleted before its turn", conversation=str(id))
+    return None
+
+
+def _wants_person(gathered: Gathered) -> bool:
+    return any(conversations.asks_for_person(message.text) for message in gathered.unanswered)
+
+
+async def _answer(
+    job: Job, desk: Desk, gathered: Gathered, profile: Profile, draft: Drafting
+) -> Answer | str:
+    """Gives the answer, or the code of what prevents one."""
+    if job.attempts >= desk.attempts:
+        return "failed_repeatedly"
+    conversation = gathered.conversation
+    question = Question(
+        text=gathered.question,
+        history=tuple(turn for turn in map(_turn, gathered.history) if turn is not None),
+        profile=profile,
+        language=conversation.language or conversation.locale,
+    )
+    try:
+        async with asyncio.timeout(desk.patience):
+            return await respond(
+                question,
+                search=desk.search_of(conversation.tenant_id),
+                answerer=desk.answerer_of(profile),
+                on_text=draft.say,
+                fallback=desk.fallback,
+            )
+    except DatabaseAway:
+        raise
+    except (Refusal, TimeoutError) as failure:
+        reason = failure.code if isinstance(failure, Refusal) else "answer_timed_out"
+        log.warning("no answer could be made", reason=reason, detail=str(failure)[:300])
+        return reason
+
+
+def _turn(message: Message) -> Turn | None:
+    return None if message.author == "system" else Turn(message.author, message.text)
+
+
+def _reply(answer: Answer) -> Reply:
+    detail: dict[str, Any] = {"timings": answer.timings, "usage": msgspec.to_builtins(answer.usage)}
+    return Reply(
+        answer.text,
+        citations=[msgspec.to_builtins(citation) for citation in answer.citations],
+        declined=answer.declined,
+        language=answer.language,
+        detail=detail,
+    )

@@ -1,0 +1,69 @@
+"""Conversations: what customers, the assistant and the team say to each other, and who is to answer."""
+
+from metachat.domain.conversations.actions import (
+    agent_reply,
+    close,
+    end,
+    find,
+    hand_off,
+    message_id,
+    receive,
+    receive_in,
+    release,
+    start,
+)
+from metachat.domain.conversations.escalation import asks_for_person
+from metachat.domain.conversations.model import (
+    Conversation,
+    ConversationClosed,
+    ConversationNotFound,
+    Draft,
+    EmptyMessage,
+    Gathered,
+    Message,
+    MessageTooLong,
+    NotAMember,
+    Reply,
+    State,
+    spoken_language,
+)
+from metachat.domain.conversations.phrases import say
+from metachat.domain.conversations.reading import Cursor, cited, list_conversations, transcript
+from metachat.domain.conversations.turns import answer, apologise, find_draft, gather, pass_on, save_draft
+
+__all__ = [
+    "Conversation",
+    "ConversationClosed",
+    "ConversationNotFound",
+    "Cursor",
+    "Draft",
+    "EmptyMessage",
+    "Gathered",
+    "Message",
+    "MessageTooLong",
+    "NotAMember",
+    "Reply",
+    "State",
+    "agent_reply",
+    "answer",
+    "apologise",
+    "asks_for_person",
+    "cited",
+    "close",
+    "end",
+    "find",
+    "find_draft",
+    "gather",
+    "hand_off",
+    "list_conversations",
+    "message_id",
+    "pass_on",
+    "receive",
+    "receive_in",
+    "release",
+    "save_draft",
+    "say",
+    "spoken_language",
+    "start",
+    "transcript",
+]

@@ -1,0 +1,158 @@
+"""Conversations and their messages: frozen values and the rules that need no database."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from metachat.foundation.errors import Kind, Refusal
+from metachat.foundation.ids import ChannelId, ContactId, ConversationId, MessageId, TenantId, UserId
+
+# assistant: the assistant answers. waiting: a person was asked for. assigned: a member has taken over.
+State = Literal["assistant", "waiting", "assigned", "closed"]
+Author = Literal["customer", "assistant", "agent", "system"]
+
+TEXT_LIMIT = 8_000
+PREVIEW_LENGTH = 140
+LANGUAGES = ("en", "de", "hr")
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What is said between one contact and the tenant through one channel.
+
+    language is None until the assistant has answered once; locale is what the contact's device prefers.
+    last_seq counts the messages; unanswered counts those of the customer that nobody has answered yet.
+    """
+
+    tenant_id: TenantId
+    id: ConversationId
+    channel_id: ChannelId
+    contact_id: ContactId
+    external_id: str
+    contact_name: str
+    locale: str | None
+    state: State
+    owner_id: UserId | None
+    language: str | None
+    last_seq: int
+    last_text: str
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def speaks(self) -> str:
+        """The language of the platform's own sentences: the conversation's, the device's, or English."""
+        return spoken_language(self.language, self.locale)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of the transcript; seq counts from 1 within the conversation.
+
+    citations are an assistant's sources, the first one being "[1]" in the text. detail holds what only
+    some messages have, such as an answer's timings. answered_by is the message that answered this one.
+    """
+
+    id: MessageId
+    conversation_id: ConversationId
+    seq: int
+    author: Author
+    author_id: UserId | None
+    text: str
+    provider_id: str | None
+    status: str
+    declined: bool
+    citations: list[dict[str, Any]]
+    detail: dict[str, Any]
+    answered_by: MessageId | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an answer in the making has said so far."""
+
+    message_id: MessageId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What a turn answers: every unanswered message of the customer, and what was said before them."""
+
+    conversation: Conversation
+    unanswered: list[Message]
+    history: list[Message]
+
+    @property
+    def question(self) -> str:
+        """The burst as one text."""
+        return "\n".join(message.text for message in self.unanswered)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What answers a customer; language None leaves the conversation's as it is."""
+
+    text: str
+    author: Author = "assistant"
+    author_id: UserId | None = None
+    citations: list[dict[str, Any]] = field(default_factory=list)
+    declined: bool = False
+    language: str | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+class ConversationNotFound(Refusal):
+    """There is no such conversation."""
+
+    code, kind = "conversation_not_found", Kind.NOT_FOUND
+
+
+class ConversationClosed(Refusal):
+    """This conversation is closed; it opens again when the customer writes."""
+
+    code, kind = "conversation_closed", Kind.CONFLICT
+
+
+class EmptyMessage(Refusal):
+    """A message needs some text."""
+
+    code = "empty_message"
+
+
+class MessageTooLong(Refusal):
+    """This message is too long; send it in parts."""
+
+    code = "message_too_long"
+
+
+class NotAMember(Refusal):
+    """Only a member of the team can take over a conversation."""
+
+    code, kind = "not_a_member", Kind.FORBIDDEN
+
+
+def clean(text: str) -> str:
+    """Trim a message and drop the one character it cannot keep; raises EmptyMessage, MessageTooLong."""
+    cleaned = text.replace("\x00", "").strip()
+    if not cleaned:
+        raise EmptyMessage
+    if len(cleaned) > TEXT_LIMIT:
+        raise MessageTooLong(f"{len(cleaned):,} characters; at most {TEXT_LIMIT:,}", limit=TEXT_LIMIT)
+    return cleaned
+
+
+def spoken_language(*preferences: str | None) -> str:
+    """Gives the first preference that the platform speaks ("de-AT" counts as "de"), English if none is."""
+    for preference in preferences:
+        base = (preference or "").lower().replace("_", "-").split("-", 1)[0]
+        if base in LANGUAGES:
+            return base
+    return "en"
+
+
+def preview(text: str) -> str:
+    """The start of a text on one line, for lists."""
+    line = " ".join(text.split())
+    return line if len(line) <= PREVIEW_LENGTH else line[: PREVIEW_LENGTH - 1] + "…"

@@ -1,0 +1,127 @@
+"""The SQL of conversations; every statement names its tenant, and row-level security stands behind it."""
+
+_CONVERSATION = """
+c.tenant_id, c.id, c.channel_id, c.contact_id, p.external_id, p.name AS contact_name, p.locale,
+c.state, c.owner_id, c.language, c.last_seq, c.last_text, c.created_at, c.updated_at
+"""
+_WITH_CONTACT = """
+FROM conversations c JOIN contacts p ON p.tenant_id = c.tenant_id AND p.id = c.contact_id
+"""
+_MESSAGE = """
+id, conversation_id, seq, author, author_id, text, provider_id, status, declined, citations, detail,
+answered_by, created_at
+"""
+
+# Who writes again keeps the name and locale known of them, unless the channel now tells better.
+ADD_CONTACT = """
+INSERT INTO contacts (tenant_id, id, channel_id, external_id, name, locale)
+VALUES (:tenant, :id, :channel, :external, :name, :locale)
+ON CONFLICT (tenant_id, channel_id, external_id) DO UPDATE SET
+  name = coalesce(nullif(excluded.name, ''), contacts.name),
+  locale = coalesce(excluded.locale, contacts.locale)
+RETURNING id
+"""
+
+ADD_CONVERSATION = """
+INSERT INTO conversations (tenant_id, id, channel_id, contact_id) VALUES (:tenant, :id, :channel, :contact)
+"""
+
+FIND = f"SELECT {_CONVERSATION} {_WITH_CONTACT} WHERE c.tenant_id = :tenant AND c.id = :id"
+
+# A contact has one current conversation in a channel: the latest.
+LATEST_OF = f"""
+SELECT {_CONVERSATION} {_WITH_CONTACT}
+WHERE p.tenant_id = :tenant AND p.channel_id = :channel AND p.external_id = :external
+ORDER BY c.id DESC LIMIT 1
+"""
+
+# Whoever changes a conversation holds its row: sequence numbers, states and answers come one at a time.
+LOCK = f"""
+SELECT {_CONVERSATION} {_WITH_CONTACT} WHERE c.tenant_id = :tenant AND c.id = :id FOR UPDATE OF c
+"""
+
+# Newest activity first; the cursor is the last row's (updated_at, id). Trials stay out of the inbox.
+RECENT = f"""
+SELECT {_CONVERSATION} {_WITH_CONTACT} JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = c.channel_id
+WHERE c.tenant_id = :tenant AND ch.kind <> 'test' AND c.last_seq > 0
+  AND (:state::text IS NULL OR c.state = :state)
+  AND (:before_at::timestamptz IS NULL OR (c.updated_at, c.id) < (:before_at, :before_id))
+ORDER BY c.updated_at DESC, c.id DESC LIMIT :limit
+"""
+
+# The message and its number in one statement: a second delivery (same provider_id) changes nothing.
+ADD_MESSAGE = f"""
+WITH added AS (
+  INSERT INTO messages (tenant_id, id, conversation_id, channel_id, seq, author, author_id, text, provider_id,
+    status, declined, citations, detail, correlation_id, provider_at, created_at)
+  SELECT tenant_id, :message, id, channel_id, last_seq + 1, :author, :author_id, :text, :provider_id,
+    :status, :declined, :citations, :detail, :correlation, :provider_at, :now
+  FROM conversations WHERE tenant_id = :tenant AND id = :id
+  ON CONFLICT (tenant_id, channel_id, provider_id) WHERE provider_id IS NOT NULL DO NOTHING
+  RETURNING {_MESSAGE}
+), counted AS (
+  UPDATE conversations c SET last_seq = added.seq, last_text = :preview, updated_at = :now
+  FROM added WHERE c.tenant_id = :tenant AND c.id = :id
+)
+SELECT * FROM added
+"""  # noqa: S608
+
+FIND_DELIVERED = f"""
+SELECT {_MESSAGE} FROM messages
+WHERE tenant_id = :tenant AND channel_id = :channel AND provider_id = :provider_id AND conversation_id = :id
+"""  # noqa: S608
+
+SET_STATE = """
+UPDATE conversations SET state = :state, owner_id = :owner, updated_at = :now
+WHERE tenant_id = :tenant AND id = :id
+"""
+
+SET_LANGUAGE = "UPDATE conversations SET language = :language WHERE tenant_id = :tenant AND id = :id"
+
+MESSAGES_AFTER = f"""
+SELECT {_MESSAGE} FROM messages
+WHERE tenant_id = :tenant AND conversation_id = :id AND seq > :after ORDER BY seq LIMIT :limit
+"""  # noqa: S608
+
+UNANSWERED = f"""
+SELECT {_MESSAGE} FROM messages
+WHERE tenant_id = :tenant AND conversation_id = :id AND author = 'customer' AND answered_by IS NULL
+ORDER BY seq
+"""  # noqa: S608
+
+HISTORY = f"""
+SELECT {_MESSAGE} FROM messages
+WHERE tenant_id = :tenant AND conversation_id = :id AND seq < :before AND author <> 'system'
+ORDER BY seq DESC LIMIT :limit
+"""  # noqa: S608
+
+# Only what is still unanswered: the number of rows tells whether this answer is the first.
+MARK_ANSWERED = """
+UPDATE messages SET answered_by = :reply
+WHERE tenant_id = :tenant AND conversation_id = :id AND id = ANY(:answered) AND answered_by IS NULL
+"""
+
+MARK_ALL_ANSWERED = """
+UPDATE messages SET answered_by = :reply
+WHERE tenant_id = :tenant AND conversation_id = :id AND author = 'customer' AND answered_by IS NULL
+"""
+
+SAVE_DRAFT = """
+INSERT INTO drafts (tenant_id, conversation_id, message_id, text) VALUES (:tenant, :id, :message, :text)
+ON CONFLICT (tenant_id, conversation_id) DO UPDATE SET
+  message_id = excluded.message_id, text = excluded.text, updated_at = now()
+"""
+
+FIND_DRAFT = "SELECT message_id, text FROM drafts WHERE tenant_id = :tenant AND conversation_id = :id"
+
+DROP_DRAFT = "DELETE FROM drafts WHERE tenant_id = :tenant AND conversation_id = :id"
+
+IS_MEMBER = "SELECT true FROM members WHERE tenant_id = :tenant AND user_id = :member AND role <> 'viewer'"
+
+# A passage is shown to a visitor only where an answer of their own conversation cites it.
+IS_CITED = """
+SELECT citation FROM messages, jsonb_array_elements(citations) citation
+WHERE tenant_id = :tenant AND conversation_id = :id AND author = 'assistant'
+  AND citation @> jsonb_build_object('chunk_id', :chunk::bigint)
+ORDER BY seq DESC LIMIT 1
+"""

@@ -1,0 +1,81 @@
+"""A turn of the assistant, seen from the conversation: what it answers, its draft, and its commit."""
+
+from metachat.domain import events
+from metachat.domain.conversations import phrases, store, writing
+from metachat.domain.conversations.actions import find, hand_off
+from metachat.domain.conversations.model import Draft, Gathered, Message, Reply, spoken_language
+from metachat.foundation.ids import ConversationId, MessageId
+from metachat.foundation.scope import Scope
+
+HISTORY_LENGTH = 20
+
+
+async def gather(scope: Scope, id: ConversationId) -> Gathered | None:
+    """Collect what the assistant has to answer; None when it is silenced or nothing is open."""
+    conversation = await find(scope, id)
+    if conversation.state != "assistant":
+        return None
+    values = {"tenant": scope.tenant, "id": id}
+    unanswered = [Message(**row) for row in await scope.db.all(store.UNANSWERED, **values)]
+    if not unanswered:
+        return None
+    before = await scope.db.all(store.HISTORY, **values, before=unanswered[0].seq, limit=HISTORY_LENGTH)
+    return Gathered(conversation, unanswered, [Message(**row) for row in reversed(before)])
+
+
+async def save_draft(scope: Scope, id: ConversationId, draft: Draft) -> None:
+    """Keep what an answer has said so far, for readers who come in its middle."""
+    values = {"tenant": scope.tenant, "id": id}
+    await scope.db.execute(store.SAVE_DRAFT, **values, message=draft.message_id, text=draft.text)
+
+
+async def find_draft(scope: Scope, id: ConversationId) -> Draft | None:
+    """Gives what the answer in the making has said so far; None when none is being made."""
+    row = await scope.db.one(store.FIND_DRAFT, tenant=scope.tenant, id=id)
+    return None if row is None else Draft(**row)
+
+
+async def answer(scope: Scope, gathered: Gathered, reply_id: MessageId, reply: Reply) -> Message | None:
+    """Commit the one answer to what was gathered; None, and nothing written, when it comes too late.
+
+    Too late is an answer to messages that are answered already (another worker was faster), or in a
+    conversation that a person has taken over meanwhile.
+    """
+    id = gathered.conversation.id
+    values = {"tenant": scope.tenant, "id": id}
+    conversation = await writing.lock(scope, id)
+    await scope.db.execute(store.DROP_DRAFT, **values)
+    if conversation.state != "assistant":
+        return None
+    answered = [message.id for message in gathered.unanswered]
+    unanswered = {row["id"] for row in await scope.db.all(store.UNANSWERED, **values)}
+    if not unanswered.issuperset(answered):
+        return None
+    await scope.db.execute(store.MARK_ANSWERED, **values, answered=answered, reply=reply_id)
+    message = await writing.add_message(scope, conversation, reply, id=reply_id)
+    if reply.language is not None and reply.language != conversation.language:
+        await scope.db.execute(store.SET_LANGUAGE, **values, language=reply.language)
+    await events.record(scope, "message.sent", subject=id, message=str(reply_id), author="assistant")
+    return message
+
+
+async def apologise(
+    scope: Scope, gathered: Gathered, reply_id: MessageId, *, reason: str, language: str | None
+) -> Message | None:
+    """Say that no answer can be made, and let the customer wait for a person; None when it comes too late."""
+    conversation = gathered.conversation
+    spoken = spoken_language(language, conversation.language, conversation.locale)
+    apology = Reply(phrases.say("apology", spoken), language=spoken, detail={"failed": reason})
+    message = await answer(scope, gathered, reply_id, apology)
+    if message is not None:
+        await writing.set_state(scope, conversation, "waiting")
+        await events.record(scope, "handoff.requested", subject=conversation.id, reason=reason)
+    return message
+
+
+async def pass_on(scope: Scope, gathered: Gathered, *, language: str | None) -> None:
+    """Let a customer who asks for a person wait for one, and tell them so in their language."""
+    id = gathered.conversation.id
+    if language is not None and gathered.conversation.language is None:
+        await scope.db.execute(store.SET_LANGUAGE, tenant=scope.tenant, id=id, language=language)
+    await hand_off(scope, id)

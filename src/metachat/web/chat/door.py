@@ -1,0 +1,92 @@
+"""The public door of the web chat: its addresses, who may come in, and how errors leave."""
+
+import re
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from metachat.domain.channels import Channel, ChannelNotFound
+from metachat.domain.channels.webchat import admits
+from metachat.foundation.db import Database
+from metachat.foundation.errors import Kind, Refusal
+from metachat.foundation.ids import ChannelId
+from metachat.foundation.realtime import Listens
+from metachat.foundation.settings import Secret
+from metachat.web.chat import handlers, http
+from metachat.web.chat.doorway import Doorway
+from metachat.web.chat.http import AsgiScope, Receive, Request, Response, Send
+from metachat.web.chat.limits import Limits
+
+Handler = Callable[[Doorway, Channel, Request], Awaitable[Response]]
+
+_ADDRESS = re.compile(r"(?:/chat)?/([0-9a-fA-F-]{36})/([a-z-]+)(?:/(\d{1,18}))?")
+_HANDLERS: dict[tuple[str, str], Handler] = {
+    ("POST", "sessions"): handlers.begin_session,
+    ("POST", "messages"): handlers.take_message,
+    ("GET", "messages"): handlers.show_messages,
+    ("POST", "hand-off"): handlers.ask_for_person,
+    ("GET", "passages"): handlers.show_passage,
+}
+_PREFLIGHT = (
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-allow-headers", b"authorization, content-type, last-event-id"),
+    (b"access-control-max-age", b"7200"),
+)
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class OriginRefused(Refusal):
+    """This page may not hold this chat; its address is missing from the channel's allowed origins."""
+
+    code, kind = "origin_not_allowed", Kind.FORBIDDEN
+
+
+class ChatDoor:
+    """The ASGI application behind /chat."""
+
+    def __init__(
+        self, database: Database, listener: Listens, secret: Secret, limits: Limits | None = None
+    ) -> None:
+        self._doorway = Doorway(database, listener, secret, limits or Limits())
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Serve one exchange."""
+        address = _ADDRESS.fullmatch(scope["path"])
+        place = address.group(2) if address else "unknown"
+        request = http.request_of(scope, receive, address.group(3) if address else None)
+        cors: Headers = ()
+        try:
+            self._doorway.per_address.take(request.address)
+            if address is None:
+                raise http.NotFound
+            channel, cors = await self._let_in(request, address.group(1))
+            scope["path_template"] = f"/chat/{{channel}}/{place}"
+            if (request.method, place) == ("GET", "events"):
+                await handlers.stream_events(self._doorway, channel, request, send, cors)
+                return
+            response = await self._answer(channel, request, place)
+        except Refusal as refusal:
+            response = http.refused(refusal, scope["path"])
+        except http.ClientGone:
+            return
+        await http.send_response(send, response, cors)
+
+    async def _let_in(self, request: Request, channel_id: str) -> tuple[Channel, Headers]:
+        try:
+            channel, settings = await self._doorway.channel(ChannelId(UUID(channel_id)))
+        except ValueError as error:
+            raise ChannelNotFound from error
+        origin = request.header(b"origin")
+        if origin == request.own_origin:
+            return channel, ()
+        if not admits(settings, origin):
+            raise OriginRefused
+        allowed = (b"access-control-allow-origin", (origin or "*").encode("latin-1"))
+        return channel, (allowed, (b"vary", b"origin"), (b"access-control-expose-headers", b"retry-after"))
+
+    async def _answer(self, channel: Channel, request: Request, place: str) -> Response:
+        if request.method == "OPTIONS":
+            return Response(204, headers=_PREFLIGHT)
+        handler = _HANDLERS.get((request.method, place))
+        if handler is None:
+            raise http.NotFound
+        return await handler(self._doorway, channel, request)
