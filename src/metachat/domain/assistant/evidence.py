@@ -1,0 +1,154 @@
+"""Weighs how well passages and their sentences answer a question, without any model."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from metachat.domain.assistant import words
+from metachat.domain.assistant.concepts import meanings_of
+from metachat.domain.assistant.kinds import answers_its_kind
+from metachat.domain.assistant.sentences import spans
+from metachat.domain.knowledge import Passage
+
+# How sure we are that two words mean the same: written alike, compounded, of one family, of one meaning.
+_SAME, _COMPOUND, _FAMILY, _MEANING = 1.0, 0.9, 0.8, 0.8
+_SHORTEST_PART = 4
+_SHORTEST_FAMILY = 5
+_LEAST_FAMILY = 0.6
+# The weight of a word that no passage has, as if one in a hundred texts had it.
+_RARE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question as words to look for: its text, its language, its content stems and their weights."""
+
+    text: str
+    language: str
+    stems: tuple[str, ...]
+    weights: tuple[float, ...]
+
+    @property
+    def total(self) -> float:
+        """The weight of all words together."""
+        return sum(self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A passage with the share of the question's words it has, and how much nearer it is than empty text."""
+
+    number: int
+    passage: Passage
+    coverage: float
+    nearness: float
+    same_language: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence that may answer; covers holds the places of the question's words it has."""
+
+    number: int
+    start: int
+    text: str
+    weight: float
+    covers: frozenset[int]
+    kind_fits: bool | None
+
+
+def asked(question: str, language: str, passages: Sequence[Passage]) -> Asked:
+    """Gives a question's words, each weighed by how few of the passages have it."""
+    stems = tuple(dict.fromkeys(words.stem(word, language) for word in words.content_words(question, language)))
+    known = [_stems_of(passage) for passage in passages]
+    weights = []
+    for stemmed in stems:
+        having = sum(_match(stemmed, language, found, one.language) > 0 for found, one in zip(known, passages, strict=True))
+        weights.append(math.log(1 + 1 / max(_RARE, having / (len(passages) + 1))))
+    return Asked(question, language, stems, tuple(weights))
+
+
+def candidates(question: Asked, passages: Sequence[Passage], nothing: float) -> list[Candidate]:
+    """Weighs each passage; `nothing` is the question's similarity to a text that says nothing."""
+    found = []
+    for number, passage in enumerate(passages, start=1):
+        covered = _covered(question, _stems_of(passage), passage.language)
+        found.append(
+            Candidate(
+                number=number,
+                passage=passage,
+                coverage=_share(question, covered),
+                nearness=passage.similarity - nothing,
+                same_language=passage.language == question.language,
+            )
+        )
+    return found
+
+
+def sentences(question: Asked, candidate: Candidate) -> list[Sentence]:
+    """Weighs a passage's sentences; its headings count for half, since they speak for all below them."""
+    passage = candidate.passage
+    above = _covered(question, words.content_stems(f"{passage.heading or ''} {passage.document}", passage.language), passage.language)
+    found = []
+    for span in spans(passage.text):
+        text = passage.text[span.start : span.end]
+        if _is_title(text):
+            above = _covered(question, words.content_stems(text, passage.language), passage.language)
+            continue
+        own = _covered(question, words.content_stems(text, passage.language), passage.language)
+        both = {place: max(own.get(place, 0.0), above.get(place, 0.0) / 2) for place in own | above}
+        found.append(
+            Sentence(
+                number=candidate.number,
+                start=span.start,
+                text=text,
+                weight=_share(question, both),
+                covers=frozenset(own),
+                kind_fits=answers_its_kind(question.text, text),
+            )
+        )
+    return found
+
+
+def _is_title(text: str) -> bool:
+    return text.startswith("#") or (len(text) < 60 and text[-1].isalpha() and len(text.split()) < 8 and text[:1] not in "-*•")
+
+
+def _share(question: Asked, covered: dict[int, float]) -> float:
+    if not question.stems:
+        return 0.0
+    return sum(question.weights[place] * sure for place, sure in covered.items()) / question.total
+
+
+def _covered(question: Asked, stems: frozenset[str], language: str) -> dict[int, float]:
+    covered = {}
+    for place, stemmed in enumerate(question.stems):
+        sure = _match(stemmed, question.language, stems, language)
+        if sure:
+            covered[place] = sure
+    return covered
+
+
+def _match(stemmed: str, language: str, stems: frozenset[str], other: str) -> float:
+    if stemmed in stems and (language == other or len(stemmed) >= _SHORTEST_PART or stemmed.isdigit()):
+        return _SAME
+    return max((_alike(stemmed, language, candidate, other) for candidate in stems), default=0.0)
+
+
+@lru_cache(maxsize=100_000)
+def _alike(one: str, language: str, two: str, other: str) -> float:
+    short, long = sorted((one, two), key=len)
+    if len(short) >= _SHORTEST_PART and short in long:
+        return _COMPOUND
+    shared = 0
+    while shared < len(short) and short[shared] == long[shared]:
+        shared += 1
+    if shared >= _SHORTEST_FAMILY and shared >= _LEAST_FAMILY * len(long):
+        return _FAMILY
+    return _MEANING if meanings_of(one, language) & meanings_of(two, other) else 0.0
+
+
+@lru_cache(maxsize=2_000)
+def _stems_of(passage: Passage) -> frozenset[str]:
+    return words.content_stems(f"{passage.heading or ''}\n{passage.text}\n{passage.document}", passage.language)
