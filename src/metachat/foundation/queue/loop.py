@@ -217,10 +217,11 @@ class Loop(Generic[C]):
             log.error("job failed after it was finished", error=describe(error))
             return True
         self.failed += 1
-        attempts = job.attempts + 1
+        attempts = min(job.attempts + 1, self._limits.attempts)
         if isinstance(error, GiveUp) or attempts >= self._limits.attempts:
             log.error("job laid aside", error=describe(error), attempts=attempts)
-            if not await self._change(store.BURY, id=job.id, owner=self.owner, error=describe(error)):
+            values = {"attempts": attempts, "error": describe(error)}
+            if not await self._change(store.BURY, id=job.id, owner=self.owner, **values):
                 raise LeaseLost(job.lane)
             job.lease.finished.add(job.id)
             return True

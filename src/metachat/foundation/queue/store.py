@@ -73,7 +73,7 @@ WITH dead AS (
   RETURNING *
 )
 INSERT INTO dead_jobs (id, lane, kind, tenant_id, payload, correlation_id, attempts, error, created_at)
-SELECT id, lane, kind, tenant_id, payload, correlation_id, attempts + 1, :error, created_at FROM dead"""
+SELECT id, lane, kind, tenant_id, payload, correlation_id, :attempts, :error, created_at FROM dead"""
 
 RENEW = """
 WITH mine AS MATERIALIZED (
