@@ -2,7 +2,9 @@
 CREATE TABLE corpora (
   tenant_id uuid PRIMARY KEY REFERENCES tenants ON DELETE CASCADE,
   embedding_model text NOT NULL,
-  dimension integer NOT NULL CHECK (dimension BETWEEN 1 AND 4000)
+  dimension integer NOT NULL CHECK (dimension BETWEEN 1 AND 1300),
+  -- The languages of its documents: a question's words are looked for in each of them.
+  languages text[] NOT NULL DEFAULT '{}'
 );
 SELECT isolate_tenants('corpora');
 
@@ -48,3 +50,9 @@ CREATE INDEX chunks_by_document ON chunks (tenant_id, document_id, position);
 CREATE INDEX chunks_vectors ON chunks (tenant_id) INCLUDE (id, embedding);
 CREATE INDEX chunks_lexemes ON chunks USING gin (lexemes);
 SELECT isolate_tenants('chunks');
+-- An index-only scan needs pages marked all-visible, which only vacuum does: let it come soon after an upload.
+ALTER TABLE chunks SET (
+  autovacuum_vacuum_insert_threshold = 200, autovacuum_vacuum_insert_scale_factor = 0.01,
+  autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_threshold = 500, autovacuum_analyze_scale_factor = 0.05
+);

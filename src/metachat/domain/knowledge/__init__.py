@@ -1,6 +1,21 @@
-"""What a company's documents say: upload, indexing and search."""
+"""What a company's documents say: upload, indexing and search.
 
-from metachat.domain.knowledge.embedding.contract import Embedder, EmbeddingFailed
+Indexing itself is in `indexing`, which only the worker imports: the text tools cost memory.
+"""
+
+from metachat.domain.knowledge.actions import (
+    Received,
+    add,
+    delete_document,
+    find_document,
+    find_passage,
+    list_documents,
+    receive,
+    reindex,
+    upload,
+)
+from metachat.domain.knowledge.embedding.contract import Embedder, EmbeddingFailed, Vector
+from metachat.domain.knowledge.language import detect_language
 from metachat.domain.knowledge.model import (
     Chunk,
     Document,
@@ -9,6 +24,7 @@ from metachat.domain.knowledge.model import (
     PassageNotFound,
     Section,
 )
+from metachat.domain.knowledge.search import Query, find_passages, prepare, search
 
 __all__ = [
     "Chunk",
@@ -18,5 +34,20 @@ __all__ = [
     "EmbeddingFailed",
     "Passage",
     "PassageNotFound",
+    "Query",
+    "Received",
     "Section",
+    "Vector",
+    "add",
+    "delete_document",
+    "detect_language",
+    "find_document",
+    "find_passage",
+    "find_passages",
+    "list_documents",
+    "prepare",
+    "receive",
+    "reindex",
+    "search",
+    "upload",
 ]

@@ -16,7 +16,7 @@ _SPLITTER = TextSplitter(CAPACITY)
 
 
 def chunk(sections: Iterable[Section]) -> list[Chunk]:
-    """Cut sections into chunks, in order; no chunk spans two sections, and no text is lost but white space."""
+    """Cut sections into chunks, in order; none spans two sections, and nothing but white space is lost."""
     pieces = (
         (section, text) for section in sections for text in _SPLITTER.chunks(section.text.replace("\0", ""))
     )

@@ -29,7 +29,9 @@ class BundledEmbedder:
 
     def __init__(self) -> None:
         self._questions = ThreadPoolExecutor(1, thread_name_prefix="embed-question")
-        self._passages = ThreadPoolExecutor(1, thread_name_prefix="embed-passage", initializer=_yield_to_others)
+        self._passages = ThreadPoolExecutor(
+            1, thread_name_prefix="embed-passage", initializer=_yield_to_others
+        )
         self._loading = threading.Lock()
         self._loaded: Any = None
 

@@ -1,14 +1,16 @@
 """What an embedding model must do."""
 
 from collections.abc import Sequence
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from metachat.foundation.errors import Unavailable
 
-Vector = NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# numpy is the models' own: a process that embeds nothing never imports it.
+Vector: TypeAlias = "NDArray[np.float32]"
 
 
 class EmbeddingFailed(Unavailable):

@@ -1,0 +1,1 @@
+"""Reads the text of one file; runs inside the extraction's child process, which limits it."""

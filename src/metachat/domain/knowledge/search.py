@@ -1,0 +1,107 @@
+"""Finds the passages that may answer a question, by meaning and by words, in one statement."""
+
+from dataclasses import dataclass
+
+from metachat.domain.knowledge.embedding.contract import Embedder, Vector
+from metachat.domain.knowledge.language import configuration, content_words, stems
+from metachat.domain.knowledge.model import Passage
+from metachat.domain.knowledge.store import tenant_mark
+from metachat.foundation.scope import Scope
+
+# Ranks of each search that take part in the fusion, and the constant of reciprocal rank fusion
+# (Cormack, Clarke and Büttcher 2009), with which a first place outweighs two middling ones.
+DEPTH = 50
+RRF_CONSTANT = 60
+
+# A question is one message; of a whole page pasted in, the first words are enough to find it.
+_MOST_WORDS = 40
+_LONGEST_QUESTION = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question made ready: its vector, with the model it came from, and its words that carry meaning."""
+
+    text: str
+    words: tuple[str, ...]
+    vector: Vector
+    model: str
+    dimension: int
+
+
+async def prepare(embedder: Embedder, question: str, *, language: str | None = None) -> Query:
+    """Make a question ready for search, outside of any transaction; raises EmbeddingFailed."""
+    text = question.replace("\0", " ").strip()[:_LONGEST_QUESTION]
+    words = tuple(content_words(text, language=language)[:_MOST_WORDS])
+    vector = await embedder.embed_query(text or "?")
+    return Query(text, words, vector, embedder.name, embedder.dimension)
+
+
+async def search(
+    scope: Scope, embedder: Embedder, question: str, *, language: str | None = None, limit: int = 8
+) -> list[Passage]:
+    """Prepare and find in one go; with an embedder over the network rather prepare before the transaction."""
+    return await find_passages(scope, await prepare(embedder, question, language=language), limit=limit)
+
+
+async def find_passages(scope: Scope, query: Query, *, limit: int = 8) -> list[Passage]:
+    """Find the best passages of the tenant, best first.
+
+    Vectors of another model than the query's are left alone: then words decide, and similarity is 0.
+    """
+    await scope.db.execute(TUNE)
+    rows = await scope.db.all(
+        SEARCH, tenant=scope.tenant, vector=query.vector, model=query.model, dimension=query.dimension,
+        languages=list(_SEARCHED), configurations=[configuration(code) for code in _SEARCHED],
+        words=_alternatives(query.words), stems=_alternatives(stems(query.words)),
+        mark=f"'{tenant_mark(scope)}'", depth=DEPTH, limit=limit, k=RRF_CONSTANT,
+    )  # fmt: skip
+    return [Passage(**row) for row in rows]
+
+
+_SEARCHED = ("en", "de", "hr", "fr", "es", "it", "pt", "nl", "und")
+
+
+def _alternatives(words: list[str] | tuple[str, ...]) -> str:
+    # Words hold letters, digits and underscores only (language.words_of): nothing of tsquery's syntax.
+    return " | ".join(dict.fromkeys(words))
+
+
+# The vectors lie in the covering index; a sequential scan would read every tenant's rows.
+TUNE = "SELECT set_config('enable_seqscan', 'off', true)"
+
+SEARCH = """
+WITH asked AS MATERIALIZED (
+  SELECT corpus.embedding_model = :model AND corpus.dimension = :dimension AS comparable,
+    (SELECT string_agg(part.query::text, ' | ')::tsquery
+     FROM (SELECT DISTINCT to_tsquery(spoken.configuration::regconfig,
+                CASE spoken.language WHEN 'hr' THEN :stems ELSE :words END) AS query
+           FROM unnest(:languages::text[], :configurations::text[]) AS spoken (language, configuration)
+           WHERE spoken.language = ANY (corpus.languages)) AS part
+     WHERE numnode(part.query) > 0) AS words
+  FROM corpora AS corpus WHERE corpus.tenant_id = :tenant
+), nearest AS MATERIALIZED (
+  SELECT id, row_number() OVER () AS place
+  FROM (SELECT id FROM chunks
+        WHERE tenant_id = :tenant AND (SELECT comparable FROM asked)
+        ORDER BY embedding <#> :vector::halfvec LIMIT :depth) AS ordered
+), matching AS MATERIALIZED (
+  SELECT id, row_number() OVER () AS place
+  FROM (SELECT id FROM chunks
+        WHERE tenant_id = :tenant AND lexemes @@ (SELECT :mark::tsquery && words FROM asked)
+        ORDER BY ts_rank(lexemes, (SELECT words FROM asked)) DESC, id LIMIT :depth) AS ordered
+), fused AS MATERIALIZED (
+  SELECT id, coalesce(1.0::float8 / (:k::int + nearest.place), 0)
+    + coalesce(1.0::float8 / (:k::int + matching.place), 0) AS score
+  FROM nearest FULL JOIN matching USING (id) ORDER BY score DESC, id LIMIT :limit
+)
+SELECT chunk.id AS chunk_id, chunk.document_id, document.name AS document, chunk.page, chunk.heading,
+  chunk.text, chunk.language, chunk.position, fused.score,
+  CASE WHEN (SELECT comparable FROM asked) THEN -(chunk.embedding <#> :vector::halfvec) ELSE 0 END
+    AS similarity,
+  coalesce(ts_rank(chunk.lexemes, (SELECT words FROM asked)), 0)::float8 AS lexical
+FROM fused
+JOIN chunks AS chunk ON chunk.tenant_id = :tenant AND chunk.id = fused.id
+JOIN documents AS document ON document.tenant_id = :tenant AND document.id = chunk.document_id
+ORDER BY fused.score DESC, similarity DESC, chunk.id
+"""
