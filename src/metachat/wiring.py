@@ -1,17 +1,31 @@
 """The only place that names adapters: it fills each contract and hands out the running platform."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from importlib import import_module
+from typing import Any, Literal, cast
+from uuid import UUID
 
-from metachat.domain.knowledge import Embedder
+from metachat.domain import assistant, knowledge
+from metachat.domain.assistant import Answerer, Profile
+from metachat.domain.assistant import store as profiles
+from metachat.domain.assistant.model import ProviderUnknown
+from metachat.domain.knowledge import Embedder, Passage
 from metachat.domain.knowledge.embedding.bundled import BundledEmbedder
 from metachat.foundation.blobs import DiskBlobs
 from metachat.foundation.db import Database
+from metachat.foundation.ids import DocumentId, TenantId
 from metachat.foundation.outbound import Outbound
+from metachat.foundation.queue import Job
 from metachat.foundation.realtime import Announcer, Listener
+from metachat.foundation.scope import Scope, open_scope
 from metachat.foundation.settings import Secret, Settings
+
+# Child processes that read documents at the same time; each may take a core and some hundred MB.
+_READERS = 1
 
 
 @dataclass(frozen=True)
@@ -26,13 +40,67 @@ class Platform:
     embedder: Embedder
     outbound: Outbound
 
+    @property
+    def encryption_key(self) -> bytes:
+        """The key that seals tenants' credentials in the database."""
+        return _revealed(self.settings.encryption_key)
+
+    # The two below serve the worker; their modules are imported there only, since they cost memory.
+
+    @cached_property
+    def desk(self) -> Any:
+        """What turns are answered with (assistant.turns.Desk)."""
+        return import_module("metachat.domain.assistant.turns").Desk(
+            database=self.database,
+            search_of=self.search_of,
+            profile_of=self.profile_of,
+            answerer_of=self.answerer_of,
+        )
+
+    @cached_property
+    def extractive(self) -> Answerer:
+        """The answerer that needs no model."""
+        return cast(
+            "Answerer", import_module("metachat.domain.assistant.extractive").Extractive(self.embedder)
+        )
+
+    @cached_property
+    def workshop(self) -> Any:
+        """What documents are indexed with (knowledge.indexing.Workshop)."""
+        return import_module("metachat.domain.knowledge.indexing").Workshop(
+            database=self.database,
+            blobs=self.blobs,
+            embedder=self.embedder,
+            readers=asyncio.Semaphore(_READERS),
+        )
+
+    def search_of(self, tenant: TenantId) -> assistant.Search:
+        """The search in a tenant's documents; the question is embedded outside of the transaction."""
+
+        async def search(question: str, language: str | None) -> list[Passage]:
+            query = await knowledge.prepare(self.embedder, question, language=language)
+            async with open_scope(self.database, tenant, actor="worker") as scope:
+                return await knowledge.find_passages(scope, query)
+
+        return search
+
+    async def profile_of(self, scope: Scope) -> Profile:
+        """The tenant's assistant."""
+        return await profiles.profile(scope, self.encryption_key)
+
+    def answerer_of(self, profile: Profile) -> Answerer:
+        """The answerer for a tenant's choice of provider; raises ProviderUnknown."""
+        if profile.provider == "extractive":
+            return self.extractive
+        raise ProviderUnknown(profile.provider)
+
 
 @asynccontextmanager
 async def open_platform(
     settings: Settings, process: Literal["api", "worker"], *, embedder: Embedder | None = None
 ) -> AsyncIterator[Platform]:
     """Connect everything a process needs, and let go of it at the end; raises DatabaseAway."""
-    dsn = _database_address(settings, process)
+    dsn = _revealed(settings.database_url if process == "api" else settings.worker_database_url).decode()
     announcer, listener = Announcer(dsn), Listener(dsn)
     database = await Database.open(dsn, size=settings.database_pool, announcer=announcer)
     announcer.start()
@@ -58,7 +126,33 @@ def open_embedder(settings: Settings) -> Embedder:
     return BundledEmbedder()
 
 
-def _database_address(settings: Settings, process: Literal["api", "worker"]) -> str:
-    address: Secret | None = settings.database_url if process == "api" else settings.worker_database_url
-    assert address is not None, "settings are loaded for the process that uses them"
-    return address.reveal()
+async def _turn(job: Job, platform: Platform) -> None:
+    turns = import_module("metachat.domain.assistant.turns")
+    await turns.take_turn(job, platform.desk)
+
+
+async def _index(job: Job, platform: Platform) -> None:
+    indexing = import_module("metachat.domain.knowledge.indexing")
+    document = DocumentId(UUID(job.payload["document"]))
+    await indexing.index(platform.workshop, _tenant_of(job), document)
+
+
+async def _forget(job: Job, platform: Platform) -> None:
+    indexing = import_module("metachat.domain.knowledge.indexing")
+    await indexing.forget(platform.workshop, _tenant_of(job), job.payload["sha256"])
+
+
+HANDLERS: Mapping[str, Callable[[Job, Platform], Awaitable[None]]] = {
+    "turn": _turn,
+    "index": _index,
+    "forget": _forget,
+}
+
+
+def _tenant_of(job: Job) -> TenantId:
+    return cast("TenantId", job.tenant)
+
+
+def _revealed(secret: Secret | None) -> bytes:
+    assert secret is not None, "settings are loaded for the process that uses them"
+    return secret.reveal().encode()

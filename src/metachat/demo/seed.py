@@ -1,6 +1,5 @@
 """Make the demo tenant, its owner, its web chat and its documents, where they are missing."""
 
-import mimetypes
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +38,7 @@ async def _tenant(platform: Platform) -> accounts.Tenant:
     try:
         return await accounts.find_tenant(platform.database, DEMO_SLUG)
     except accounts.TenantNotFound:
-        return await accounts.create_tenant(
-            platform.database, slug=DEMO_SLUG, name="Waldläufer", actor="cli"
-        )
+        return await accounts.create_tenant(platform.database, slug=DEMO_SLUG, name="Waldläufer", actor="cli")
 
 
 async def _owner(platform: Platform, tenant: accounts.Tenant) -> str | None:
@@ -57,14 +54,13 @@ async def _owner(platform: Platform, tenant: accounts.Tenant) -> str | None:
 
 
 async def _documents(platform: Platform, tenant: accounts.Tenant) -> int:
-    added = 0
-    for path in sorted(_HELP_CENTRE.glob("*/*")):
+    async with open_scope(platform.database, tenant.id, actor="cli") as scope:
+        known = {document.name for document in await knowledge.list_documents(scope, limit=200)}
+    missing = [path for path in sorted(_HELP_CENTRE.glob("*/*")) if path.name not in known]
+    for path in missing:
         async with open_scope(platform.database, tenant.id, actor="cli") as scope:
-            if await knowledge.find_by_name(scope, path.name) is None:
-                media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-                await knowledge.upload(scope, platform.blobs, path.name, media_type, _read(path))
-                added += 1
-    return added
+            await knowledge.upload(scope, platform.blobs, path.name, _read(path))
+    return len(missing)
 
 
 async def _read(path: Path) -> AsyncIterator[bytes]:
