@@ -20,12 +20,20 @@ class Cursor:
 
 
 async def list_conversations(
-    scope: Scope, *, limit: int, after: Cursor | None = None, state: State | None = None
+    scope: Scope,
+    *,
+    limit: int,
+    after: Cursor | None = None,
+    state: State | None = None,
+    text: str | None = None,
 ) -> list[Conversation]:
-    """List conversations by their latest activity, newest first; those without a message are left out."""
+    """List conversations by their latest activity, newest first; those without a message are left out.
+
+    text: words that the contact's name or one of the messages contains.
+    """
     rows = await scope.db.all(
         store.RECENT,
-        tenant=scope.tenant, limit=limit, state=state,
+        tenant=scope.tenant, limit=limit, state=state, text=_containing(text),
         before_at=after.updated_at if after else None, before_id=after.id if after else None,
     )  # fmt: skip
     return [Conversation(**row) for row in rows]
@@ -41,3 +49,9 @@ async def cited(scope: Scope, id: ConversationId, chunk_id: int) -> dict[str, An
     """Gives the citation of a chunk in this conversation's answers; None when none cites it."""
     row = await scope.db.one(store.IS_CITED, tenant=scope.tenant, id=id, chunk=chunk_id)
     return None if row is None else row["citation"]
+
+
+def _containing(text: str | None) -> str | None:
+    # "%", "_" and "\\" mean themselves to people who search.
+    plain = (text or "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("\0", "")
+    return f"%{plain}%" if plain else None

@@ -45,6 +45,8 @@ RECENT = f"""
 SELECT {_CONVERSATION} {_WITH_CONTACT} JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = c.channel_id
 WHERE c.tenant_id = :tenant AND ch.kind <> 'test' AND c.last_seq > 0
   AND (:state::text IS NULL OR c.state = :state)
+  AND (:text::text IS NULL OR p.name ILIKE :text OR EXISTS (
+    SELECT FROM messages m WHERE m.tenant_id = :tenant AND m.conversation_id = c.id AND m.text ILIKE :text))
   AND (:before_at::timestamptz IS NULL OR (c.updated_at, c.id) < (:before_at, :before_id))
 ORDER BY c.updated_at DESC, c.id DESC LIMIT :limit
 """

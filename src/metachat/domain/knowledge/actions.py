@@ -97,6 +97,13 @@ async def find_passage(scope: Scope, chunk_id: int) -> Passage:
     return await store.find_passage(scope, chunk_id)
 
 
+async def list_passages(
+    scope: Scope, document: DocumentId, *, after: int = -1, limit: int = 50
+) -> list[Passage]:
+    """List what the assistant reads in a document, in order; after is the position of the last one seen."""
+    return await store.list_passages(scope, document, after, limit)
+
+
 async def delete_document(scope: Scope, document: DocumentId) -> None:
     """Delete a document, what was made of it, and its bytes; raises DocumentNotFound."""
     found = await store.find(scope, document)

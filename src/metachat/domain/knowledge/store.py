@@ -249,3 +249,19 @@ SELECT c.id AS chunk_id, c.document_id, d.name AS document, c.page, c.heading, c
 FROM chunks c JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
 WHERE c.tenant_id = :tenant AND c.id = :id
 """
+
+
+async def list_passages(scope: Scope, document: DocumentId, after: int, limit: int) -> list[Passage]:
+    """List a document's passages in their order, those that come after a position."""
+    rows = await scope.db.all(
+        LIST_PASSAGES, tenant=scope.tenant, document=document, after=after, limit=limit
+    )
+    return [Passage(**row) for row in rows]
+
+
+LIST_PASSAGES = """
+SELECT c.id AS chunk_id, c.document_id, d.name AS document, c.page, c.heading, c.text, c.language, c.position
+FROM chunks c JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
+WHERE c.tenant_id = :tenant AND c.document_id = :document AND c.position > :after
+ORDER BY c.position LIMIT :limit
+"""
