@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -89,7 +90,7 @@ def platform(command: list[str], clone: Path) -> Iterator[subprocess.Popen[bytes
                 sys.stderr.write((clone.parent / "up.log").read_text()[-4000:])
 
 
-def first_answer(clone: Path, deadline: float, patience: str = "ask") -> dict:
+def first_answer(clone: Path, deadline: float, patience: str = "ask") -> dict[str, Any]:
     """Try until the platform answers (or, for `status`, says that it is ready); fails at the deadline."""
     metachat = clone / ".venv/bin/metachat"
     arguments = ["ask", QUESTION, "--json"] if patience == "ask" else ["status", "--json"]

@@ -9,11 +9,11 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from metachat.operations.local.postgres import Cluster
 
 from metachat.foundation import migrations
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId, uuid7
+from metachat.operations.local.postgres import Cluster
 
 ROLES = ("metachat_owner", "metachat_app", "metachat_worker")
 

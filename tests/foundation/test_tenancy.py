@@ -2,6 +2,7 @@
 
 import asyncpg
 import pytest
+from tests.conftest import Databases
 
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId
@@ -19,7 +20,7 @@ async def tenant_tables(db_superuser: asyncpg.Connection) -> list[str]:
 OUTSIDE_THE_WALL = {"jobs", "dead_jobs", "lanes", "inbox"}
 
 
-async def test_every_tenant_table_forces_row_level_security(databases):
+async def test_every_tenant_table_forces_row_level_security(databases: Databases) -> None:
     connection = await asyncpg.connect(databases.superuser)
     try:
         tables = set(await tenant_tables(connection)) - OUTSIDE_THE_WALL
@@ -34,7 +35,7 @@ async def test_every_tenant_table_forces_row_level_security(databases):
 
 
 @pytest.mark.parametrize("role", ["owner", "app", "worker"])
-async def test_without_a_tenant_nothing_is_seen(databases, tenant, role):
+async def test_without_a_tenant_nothing_is_seen(databases: Databases, tenant: TenantId, role: str) -> None:
     connection = await asyncpg.connect(getattr(databases, role))
     try:
         assert await connection.fetchval("SELECT count(*) FROM tenants") == 0
@@ -46,7 +47,9 @@ async def test_without_a_tenant_nothing_is_seen(databases, tenant, role):
         await connection.close()
 
 
-async def test_a_tenant_sees_and_writes_only_its_own(app_db: Database, tenant: TenantId, stranger: TenantId):
+async def test_a_tenant_sees_and_writes_only_its_own(
+    app_db: Database, tenant: TenantId, stranger: TenantId
+) -> None:
     async with app_db.transaction(tenant=stranger) as db:
         rows = await db.all("SELECT tenant_id FROM tenants")
         assert [row["tenant_id"] for row in rows] == [stranger]
@@ -56,7 +59,7 @@ async def test_a_tenant_sees_and_writes_only_its_own(app_db: Database, tenant: T
             await db.execute("INSERT INTO events (tenant_id, kind) VALUES (:tenant, 'forged')", tenant=tenant)
 
 
-async def test_the_application_role_is_neither_owner_nor_superuser(databases):
+async def test_the_application_role_is_neither_owner_nor_superuser(databases: Databases) -> None:
     connection = await asyncpg.connect(databases.app)
     try:
         row = await connection.fetchrow(
