@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from bench.environment import free_port
 from bench.result import Result
 
 ROOT = Path(__file__).parent.parent
@@ -152,10 +152,3 @@ def disk(folder: Path) -> float:
 def purge(clone: Path) -> None:
     """Remove what the platform keeps outside of its clone when it runs as root."""
     shutil.rmtree(clone / "var", ignore_errors=True)
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
