@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -30,7 +30,7 @@ async def platform(as_environment: dict[str, str]) -> AsyncIterator[Platform]:
 async def nobody(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
     """A client that is not signed in."""
     # Errors must come back as answers, as they do through a socket.
-    transport = httpx.ASGITransport(create_app(platform), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(cast(Any, create_app(platform)), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=ADDRESS) as client:
         yield client
 
@@ -49,7 +49,9 @@ class Office:
         async with open_scope(self.platform.database, self.tenant, actor="test") as scope:
             first = await accounts.hash_first_password(PASSWORD)
             email = f"{name or role.value}@{self.slug}.example"
-            welcome = await accounts.add_member(scope, (email, role.value), role, by=Role.OWNER, first_password=first)
+            welcome = await accounts.add_member(
+                scope, (email, role.value), role, by=Role.OWNER, first_password=first
+            )
         return welcome.member.id
 
     async def enters(self, role: Role, name: str | None = None) -> "Person":
@@ -79,7 +81,11 @@ class Person:
 
     async def sends(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send a request as this person."""
-        headers = {"Cookie": self.cookie, "X-CSRF-Token": self.session["csrf_token"], **options.pop("headers", {})}
+        headers = {
+            "Cookie": self.cookie,
+            "X-CSRF-Token": self.session["csrf_token"],
+            **options.pop("headers", {}),
+        }
         return await self.client.request(method, path, headers=headers, **options)
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.knowledge.scripted import ScriptedEmbedder
+from tests.web.conftest import Office, Person
 
 from metachat.domain.accounts import ApiScope, Role
 from metachat.domain.knowledge.indexing import Workshop, index
 from metachat.foundation.db import Database
 from metachat.foundation.ids import DocumentId
-from tests.knowledge.scripted import ScriptedEmbedder
-from tests.web.conftest import Office, Person
 
 RETURNS = b"# Returns\n\nYou may return goods within 30 days.\n"
 

@@ -81,7 +81,7 @@ async def scope(
             member = None if grant.member is None else grant.member.id
             yield Scope(tenant=grant.tenant.id, db=db, now=clock.now(), actor=grant.actor, member=member)
     except accounts.KeyRefused:
-        await accounts.count_refusal(platform.database, address(request), _pepper(request))
+        await accounts.count_refusal(platform.database, address(request), pepper(request))
         raise
 
 
@@ -118,7 +118,7 @@ async def sign_in(
     attempt = accounts.SignIn(
         email, password, address(request), request.headers.get("user-agent", ""), tenant
     )
-    return await accounts.sign_in(platform_of(request).database, attempt, _pepper(request))
+    return await accounts.sign_in(platform_of(request).database, attempt, pepper(request))
 
 
 def session_cookie(request: AnyRequest, signed_in: accounts.SignedIn) -> Cookie:
@@ -179,11 +179,11 @@ def _credential(request: AnyRequest) -> _Credential:
         if is_operator(request):
             slug = request.headers.get("x-metachat-tenant", "")
             return _Credential("operator", slug, reveals=slug)
-        return _Credential("key", token, reveals=token_hash(token, _pepper(request)))
+        return _Credential("key", token, reveals=token_hash(token, pepper(request)))
     cookie = _session_token(request)
     if cookie is None:
         raise accounts.NotSignedIn()
-    return _Credential("session", cookie, reveals=token_hash(cookie, _pepper(request)))
+    return _Credential("session", cookie, reveals=token_hash(cookie, pepper(request)))
 
 
 async def _resume(request: AnyRequest, db: Transaction, credential: _Credential) -> Grant:
@@ -191,9 +191,9 @@ async def _resume(request: AnyRequest, db: Transaction, credential: _Credential)
         case "operator":
             return await accounts.resume_operator(db, credential.value)
         case "key":
-            return await accounts.resume_key(db, credential.value, _pepper(request), clock.now())
+            return await accounts.resume_key(db, credential.value, pepper(request), clock.now())
         case "session":
-            return await accounts.resume(db, credential.value, _pepper(request), clock.now())
+            return await accounts.resume(db, credential.value, pepper(request), clock.now())
 
 
 def _check_rights(grant: Grant, needs: Role, api_scope: str | None) -> None:
@@ -243,7 +243,8 @@ def _bearer(request: AnyRequest) -> str | None:
     return token.strip() if kind.lower() == "bearer" and token.strip() else None
 
 
-def _pepper(request: AnyRequest) -> bytes:
-    pepper = platform_of(request).settings.api_key_pepper
-    assert pepper is not None  # settings refuse to start the api without one
-    return pepper.reveal().encode()
+def pepper(request: AnyRequest) -> bytes:
+    """The secret that tokens and keys are hashed under."""
+    secret = platform_of(request).settings.api_key_pepper
+    assert secret is not None  # settings refuse to start the api without one
+    return secret.reveal().encode()

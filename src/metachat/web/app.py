@@ -10,7 +10,7 @@ from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 from typing_extensions import override
 
-from metachat.web import api, pages, problems
+from metachat.web import api, chat, pages, problems, widget
 from metachat.web.api import health
 from metachat.web.drain import Drain
 from metachat.web.envelope import Envelope
@@ -54,16 +54,16 @@ def create_app(platform: "Platform", drain: Drain | None = None) -> ASGIApp:
         [api.router(), _unlisted(health.ROUTES), *(_unlisted(routes) for routes in _areas())],
         state=State({"platform": platform, "drain": drain, "metrics": metrics}),
         exception_handlers=problems.HANDLERS,
-        openapi_config=api.openapi_config(),
+        openapi_config=api.config(),
         request_max_body_size=_BODY_LIMIT,
         logging_config=None,
     )
-    # The prefix "hooks" is for the providers' door, an application without a framework.
-    return Envelope(Dispatcher({}, framework), drain, metrics)
+    # The doors of customers and providers are applications without a framework.
+    return Envelope(Dispatcher({"chat": chat.door(platform)}, framework), drain, metrics)
 
 
 def _areas() -> list[Sequence[ControllerRouterHandler]]:
-    return [[pages.static]]
+    return [[pages.static], widget.ROUTES]
 
 
 def _unlisted(routes: Sequence[ControllerRouterHandler]) -> Router:

@@ -1,0 +1,152 @@
+"""Conversations: lists, transcripts, and what the team does in them."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Any, TypeAlias
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import FromPath, QueryParameter
+
+from metachat.domain import conversations
+from metachat.domain.accounts import ApiScope, NotAllowed, Role
+from metachat.domain.conversations import Conversation, Message, State
+from metachat.foundation.ids import ConversationId, UserId
+from metachat.foundation.scope import Scope
+from metachat.web import access
+from metachat.web.api.fields import Cursor, Limit, Text
+from metachat.web.api.paging import Page, after_moment, after_number, page
+from metachat.web.api.writing import Rights, write
+
+StateFilter = Annotated[State | None, QueryParameter(description="Only conversations in this state.")]
+Step: TypeAlias = Callable[[Scope, ConversationId], Awaitable[Conversation]]
+
+_MAY_WORK = Rights(Role.AGENT, ApiScope.CONVERSATIONS_WRITE)
+
+
+class TalkView(msgspec.Struct, frozen=True):
+    """A conversation; owner_id is the member who has taken over."""
+
+    id: UUID
+    channel_id: UUID
+    contact_id: UUID
+    contact_name: str
+    state: State
+    owner_id: UUID | None
+    language: str | None
+    last_text: str
+    last_seq: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class MessageView(msgspec.Struct, frozen=True):
+    """A message; citations are its sources in the order of their numbers in the text."""
+
+    id: UUID
+    seq: int
+    author: str
+    author_id: UUID | None
+    text: str
+    status: str
+    declined: bool
+    citations: list[dict[str, Any]]
+    created_at: datetime
+
+
+class HandOff(msgspec.Struct, frozen=True):
+    """Who takes over; null lets the customer wait for the next one who is free."""
+
+    to: UUID | None = None
+
+
+class AgentReply(msgspec.Struct, frozen=True):
+    """What a person answers."""
+
+    text: Text
+
+
+@get("/conversations", tags=["Conversations"])
+async def list_conversations(
+    request: Request[Any, Any, Any], limit: Limit = 50, cursor: Cursor = None, status: StateFilter = None
+) -> Page[TalkView]:
+    """List conversations, those with the latest activity first."""
+    mark = after_moment(cursor)
+    after = None if mark is None else conversations.Cursor(*mark)
+    async with access.scope(request, api_scope=ApiScope.CONVERSATIONS_READ) as scope:
+        found = await conversations.list_conversations(scope, limit=limit + 1, after=after, state=status)
+        return page(
+            [_talk(one) for one in found], limit, lambda one: f"{one.updated_at.isoformat()}/{one.id}"
+        )
+
+
+@get("/conversations/{id:uuid}", tags=["Conversations"])
+async def show_conversation(request: Request[Any, Any, Any], id: FromPath[UUID]) -> TalkView:
+    """Show a conversation."""
+    async with access.scope(request, api_scope=ApiScope.CONVERSATIONS_READ) as scope:
+        return _talk(await conversations.find(scope, ConversationId(id)))
+
+
+@get("/conversations/{id:uuid}/messages", tags=["Conversations"])
+async def list_messages(
+    request: Request[Any, Any, Any], id: FromPath[UUID], limit: Limit = 50, cursor: Cursor = None
+) -> Page[MessageView]:
+    """Read a transcript, oldest message first."""
+    start = after_number(cursor)
+    async with access.scope(request, api_scope=ApiScope.CONVERSATIONS_READ) as scope:
+        await conversations.find(scope, ConversationId(id))
+        found = await conversations.transcript(scope, ConversationId(id), after=start, limit=limit + 1)
+        return page([_message(one) for one in found], limit, lambda one: str(one.seq))
+
+
+@post("/conversations/{id:uuid}/hand-off", tags=["Conversations"], status_code=200)
+async def hand_off(request: Request[Any, Any, Any], id: FromPath[UUID], data: HandOff) -> Response[TalkView]:
+    """Silence the assistant: a member takes over, or the customer waits for one."""
+    to = None if data.to is None else UserId(data.to)
+    return await _step(request, id, lambda scope, talk: conversations.hand_off(scope, talk, to=to))
+
+
+@post("/conversations/{id:uuid}/release", tags=["Conversations"], status_code=200)
+async def release(request: Request[Any, Any, Any], id: FromPath[UUID]) -> Response[TalkView]:
+    """Give a conversation back to the assistant."""
+    return await _step(request, id, conversations.release)
+
+
+@post("/conversations/{id:uuid}/close", tags=["Conversations"], status_code=200)
+async def close(request: Request[Any, Any, Any], id: FromPath[UUID]) -> Response[TalkView]:
+    """Close a conversation; it opens again when the customer writes."""
+    return await _step(request, id, conversations.close)
+
+
+@post("/conversations/{id:uuid}/reply", tags=["Conversations"])
+async def reply(
+    request: Request[Any, Any, Any], id: FromPath[UUID], data: AgentReply
+) -> Response[MessageView]:
+    """Answer as a person; whoever answers has taken over. Keys cannot: a person signs for it."""
+
+    async def work(scope: Scope) -> MessageView:
+        if scope.member is None:
+            raise NotAllowed("only a member can answer as a person")
+        talk = ConversationId(id)
+        return _message(await conversations.agent_reply(scope, talk, data.text, agent=scope.member))
+
+    return await write(request, Rights(Role.AGENT), work)
+
+
+async def _step(request: Request[Any, Any, Any], id: UUID, step: Step) -> Response[TalkView]:
+    async def work(scope: Scope) -> TalkView:
+        return _talk(await step(scope, ConversationId(id)))
+
+    return await write(request, _MAY_WORK, work, status=200)
+
+
+def _talk(conversation: Conversation) -> TalkView:
+    return msgspec.convert(conversation, TalkView, from_attributes=True)
+
+
+def _message(message: Message) -> MessageView:
+    return msgspec.convert(message, MessageView, from_attributes=True)
+
+
+ROUTES = [list_conversations, show_conversation, list_messages, hand_off, release, close, reply]
