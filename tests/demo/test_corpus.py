@@ -74,6 +74,11 @@ FACTS = {
         "de": r"5 Jahre auf Zelte und Rucksäcke, 3 Jahre auf Bekleidung und 2 Jahre auf Schuhe",
         "hr": r"5 godina na šatore i ruksake, 3 godine na odjeću i 2 godine na obuću",
     },
+    "opening hours": {
+        "en": r"Monday to Friday from 9:30 to 18:30 and Saturday from 9:00 to 17:00",
+        "de": r"Montag bis Freitag von 9:30 bis 18:30 Uhr und Samstag von 9:00 bis 17:00 Uhr",
+        "hr": r"od ponedjeljka do petka od 9:30 do 18:30, a subotom od 9:00 do 17:00",
+    },
     "guarantee repair": {
         "en": r"within 15 working days",
         "de": r"höchstens 15 Werktage",
