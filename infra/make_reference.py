@@ -28,7 +28,8 @@ def _row(name: str, declared: Declared) -> str:
     kind = " Secret." if declared.secret else ""
     unit = f" ({declared.unit})" if declared.unit else ""
     default = f"`{declared.default}`" if declared.default else "none"
-    return f"| `{PREFIX}{name.upper()}` | {declared.sentence}{needed}{kind} | {declared.expected}{unit} | {default} |\n"
+    meaning = f"{declared.sentence}{needed}{kind}"
+    return f"| `{PREFIX}{name.upper()}` | {meaning} | {declared.expected}{unit} | {default} |\n"
 
 
 def main() -> None:
