@@ -3,7 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 
 import httpcore2
 import httpx2
@@ -21,20 +21,19 @@ class BoundedStream(httpx2.AsyncByteStream):
     def __init__(self, response: httpcore2.Response, encoding: str, deadline: float, limit: int) -> None:
         """Keep what is needed to read on; the deadline is in the loop's time."""
         self._response = response
-        self._encoding = encoding
         self._deadline = deadline
         self._limit = limit
+        self._size = 0
+        self._parts = _decoded(self._received(), encoding)
 
     @override
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Read on, part by part."""
-        size = 0
-        async with aclosing(_decoded(self._received(), self._encoding)) as parts:
-            async for part in parts:
-                size += len(part)
-                if size > self._limit:
-                    raise Unreachable(f"Its answer is longer than {self._limit:,} bytes.", permanent=True)
-                yield part
+        """Read on, part by part; a second reader goes on where the first one stopped."""
+        async for part in self._parts:
+            self._size += len(part)
+            if self._size > self._limit:
+                raise Unreachable(f"Its answer is longer than {self._limit:,} bytes.", permanent=True)
+            yield part
 
     async def _received(self) -> AsyncIterator[bytes]:
         parts = self._response.aiter_stream()
@@ -49,6 +48,7 @@ class BoundedStream(httpx2.AsyncByteStream):
     @override
     async def aclose(self) -> None:
         """Give the connection back."""
+        await self._parts.aclose()
         with failures_named():
             await self._response.aclose()
 

@@ -1,6 +1,6 @@
 """Answers customers from a company's documents, each statement with its proof."""
 
-from metachat.domain.assistant.actions import Search, respond
+from metachat.domain.assistant.actions import Search, profile, respond, set_profile
 from metachat.domain.assistant.model import (
     Answer,
     Answerer,
@@ -34,5 +34,7 @@ __all__ = [
     "Text",
     "Turn",
     "Usage",
+    "profile",
     "respond",
+    "set_profile",
 ]

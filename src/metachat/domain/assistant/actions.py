@@ -4,8 +4,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from metachat.domain import events
 from metachat.domain.assistant import language as languages
-from metachat.domain.assistant import phrases, prompt, words
+from metachat.domain.assistant import phrases, prompt, store, words
 from metachat.domain.assistant.gate import Gate
 from metachat.domain.assistant.model import (
     Answer,
@@ -14,12 +15,14 @@ from metachat.domain.assistant.model import (
     Citation,
     Claim,
     ModelFailed,
+    Profile,
     Question,
     Text,
     Usage,
 )
 from metachat.domain.knowledge import Passage
 from metachat.foundation.log import log
+from metachat.foundation.scope import Scope
 
 Search = Callable[[str, str | None], Awaitable[list[Passage]]]
 _FEWEST_WORDS_ALONE = 2
@@ -57,6 +60,17 @@ async def respond(
     if declined:
         speech.say(phrases.declined(language))
     return speech.answer(language, declined=declined)
+
+
+async def profile(scope: Scope, key: bytes) -> Profile:
+    """Tells how the tenant's assistant presents itself; key unseals its provider's key."""
+    return await store.profile(scope, key)
+
+
+async def set_profile(scope: Scope, key: bytes, settled: Profile) -> None:
+    """Settles how the tenant's assistant presents itself; its provider's key is kept sealed."""
+    await store.save(scope, key, settled)
+    await events.record(scope, "assistant.changed", provider=settled.provider, model=settled.model)
 
 
 async def _retrieve(question: Question, language: str, search: Search, speech: "_Speech") -> AnswerRequest:
@@ -102,7 +116,7 @@ class _Speech:
     on_text: Callable[[str], None]
     text: str = ""
     citations: list[Citation] = field(default_factory=list)
-    usage: Usage = Usage("none")
+    usage: Usage = field(default_factory=lambda: Usage("none"))
     timings: dict[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
 

@@ -60,11 +60,16 @@ class Sentence:
 
 def asked(question: str, language: str, passages: Sequence[Passage]) -> Asked:
     """Gives a question's words, each weighed by how few of the passages have it."""
-    stems = tuple(dict.fromkeys(words.stem(word, language) for word in words.content_words(question, language)))
+    stems = tuple(
+        dict.fromkeys(words.stem(word, language) for word in words.content_words(question, language))
+    )
     known = [_stems_of(passage) for passage in passages]
     weights = []
     for stemmed in stems:
-        having = sum(_match(stemmed, language, found, one.language) > 0 for found, one in zip(known, passages, strict=True))
+        having = sum(
+            _match(stemmed, language, found, one.language) > 0
+            for found, one in zip(known, passages, strict=True)
+        )
         weights.append(math.log(1 + 1 / max(_RARE, having / (len(passages) + 1))))
     return Asked(question, language, stems, tuple(weights))
 
@@ -89,7 +94,11 @@ def candidates(question: Asked, passages: Sequence[Passage], nothing: float) -> 
 def sentences(question: Asked, candidate: Candidate) -> list[Sentence]:
     """Weighs a passage's sentences; its headings count for half, since they speak for all below them."""
     passage = candidate.passage
-    above = _covered(question, words.content_stems(f"{passage.heading or ''} {passage.document}", passage.language), passage.language)
+    above = _covered(
+        question,
+        words.content_stems(f"{passage.heading or ''} {passage.document}", passage.language),
+        passage.language,
+    )
     found = []
     for span in spans(passage.text):
         text = passage.text[span.start : span.end]
@@ -112,7 +121,9 @@ def sentences(question: Asked, candidate: Candidate) -> list[Sentence]:
 
 
 def _is_title(text: str) -> bool:
-    return text.startswith("#") or (len(text) < 60 and text[-1].isalpha() and len(text.split()) < 8 and text[:1] not in "-*•")
+    return text.startswith("#") or (
+        len(text) < 60 and text[-1].isalpha() and len(text.split()) < 8 and text[:1] not in "-*•"
+    )
 
 
 def _share(question: Asked, covered: dict[int, float]) -> float:
@@ -151,4 +162,6 @@ def _alike(one: str, language: str, two: str, other: str) -> float:
 
 @lru_cache(maxsize=2_000)
 def _stems_of(passage: Passage) -> frozenset[str]:
-    return words.content_stems(f"{passage.heading or ''}\n{passage.text}\n{passage.document}", passage.language)
+    return words.content_stems(
+        f"{passage.heading or ''}\n{passage.text}\n{passage.document}", passage.language
+    )

@@ -7,6 +7,7 @@ from metachat.domain.assistant import evidence, language as languages
 from metachat.domain.assistant.evidence import Asked, Candidate, Sentence
 from metachat.domain.assistant.model import AnswerRequest, Claim, Final, Piece, Source, Usage
 from metachat.domain.knowledge import Embedder
+from metachat.domain.knowledge.embedding.contract import Vector
 
 _USAGE = Usage("extractive")
 # What embeds to "nothing in particular": how near a question is to it, it is to anything.
@@ -22,12 +23,14 @@ class Extractive:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        self._nothing: Sequence[float] | None = None
+        self._nothing: Vector | None = None
 
     async def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:
         """Gives a claim for each sentence, in the order in which they read."""
         for sentence in await self._chosen(request):
-            yield Claim(_LEAD.sub("", " ".join(sentence.text.split())), (Source(sentence.number, sentence.text),))
+            yield Claim(
+                _LEAD.sub("", " ".join(sentence.text.split())), (Source(sentence.number, sentence.text),)
+            )
         yield Final(_USAGE)
 
     async def _chosen(self, request: AnswerRequest) -> list[Sentence]:
@@ -35,7 +38,9 @@ class Extractive:
             return []
         written_in = languages.detect(request.question) or request.language
         question = evidence.asked(request.question, written_in, request.passages)
-        found = evidence.candidates(question, request.passages, await self._nearness_of_nothing(request.question))
+        found = evidence.candidates(
+            question, request.passages, await self._nearness_of_nothing(request.question)
+        )
         ranked = sorted(found, key=lambda candidate: -strength(candidate))
         if strength(ranked[0]) < threshold(ranked[0]):
             return []
@@ -45,7 +50,7 @@ class Extractive:
         if self._nothing is None:
             [self._nothing] = await self._embedder.embed_passages([_NOTHING])
         vector = await self._embedder.embed_query(question)
-        return float(sum(a * b for a, b in zip(vector, self._nothing, strict=True)))
+        return float(vector @ self._nothing)
 
 
 def strength(candidate: Candidate) -> float:

@@ -189,6 +189,12 @@ class ModelRefusedRequest(ModelFailed):
     code, kind = "model_refused_request", Kind.INVALID
 
 
+class ModelGarbled(ModelFailed):
+    """The assistant's model answered with something that cannot be read."""
+
+    code = "model_garbled"
+
+
 class ProviderUnknown(Refusal):
     """This assistant names a model provider that is not installed."""
 

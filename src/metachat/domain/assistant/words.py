@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 import snowballstemmer
 
@@ -98,7 +99,7 @@ def function_words(text: str, language: str) -> int:
 
 
 @lru_cache(maxsize=8)
-def _stemmer(algorithm: str) -> "snowballstemmer.among.BaseStemmer":
+def _stemmer(algorithm: str) -> Any:
     return snowballstemmer.stemmer(algorithm)
 
 

@@ -1,0 +1,37 @@
+"""A model behind an address: imports its provider's library only when it is asked for the first time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from importlib import import_module
+from typing import Protocol, cast
+
+from metachat.domain.assistant.model import Answerer, AnswerRequest, Piece
+from metachat.foundation.outbound import Outbound
+
+
+class ProviderModule(Protocol):
+    """What models/<provider>.py offers."""
+
+    def answerer(self, outbound: Outbound) -> Answerer:
+        """Makes the answerer that asks this provider through the guard."""
+        ...
+
+
+class Hosted:
+    """Answers through the module models/<provider>.py.
+
+    The libraries cost some 80 MB and a second to import, which a worker without such a model never pays.
+    """
+
+    def __init__(self, provider: str, outbound: Outbound) -> None:
+        self._module = f"metachat.domain.assistant.models.{provider}"
+        self._outbound = outbound
+        self._answerer: Answerer | None = None
+
+    async def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:
+        """Gives the model's raw output as it comes, then what it used; raises ModelFailed."""
+        if self._answerer is None:
+            module = cast(ProviderModule, await asyncio.to_thread(import_module, self._module))
+            self._answerer = module.answerer(self._outbound)
+        async for piece in self._answerer.answer(request):
+            yield piece
