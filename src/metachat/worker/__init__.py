@@ -18,9 +18,8 @@ async def run(settings: Settings) -> None:
     async with wiring.open_platform(settings, "worker") as platform:
         assert settings.worker_database_url is not None, "settings are loaded for the worker"
         # Leases are kept through connections of their own: busy handlers must not cost us our lanes.
-        database = await Database.open(
-            settings.worker_database_url.reveal(), size=4, announcer=platform.announcer
-        )
+        address = unhurried(settings.worker_database_url.reveal())
+        database = await Database.open(address, size=4, announcer=platform.announcer)
         try:
             limits = Limits(in_flight=settings.turns_in_flight)
             loop = Loop(database, platform.listener, wiring.HANDLERS, platform, limits)
@@ -29,3 +28,12 @@ async def run(settings: Settings) -> None:
             log.info("worker stopped", worker=loop.owner, done=loop.done, failed=loop.failed)
         finally:
             await database.close()
+
+
+def unhurried(dsn: str) -> str:
+    """The same database through connections whose commits do not wait for the disk.
+
+    For the loop's own bookkeeping: a crash of Postgres may forget its last moments, never anything in
+    between; the jobs of that time run again, as they would had the worker died. Handlers commit durably.
+    """
+    return f"{dsn}{'&' if '?' in dsn else '?'}synchronous_commit=off"

@@ -107,8 +107,8 @@ class Loop(Generic[C]):
             ahead = await db.value(store.NEXT_DUE)
         for row in due:
             self._want(row["lane"], row["tenant"])
-        # A full page means that more waits: come back as soon as this one is taken.
-        self._ready.overflowed = len(due) >= room
+        # More may wait behind what was found: come back as soon as that is taken.
+        self._ready.overflowed = bool(due)
         pause = self._limits.sweep if ahead is None else max(min(ahead + 0.001, self._limits.sweep), 0.01)
         await _set_within(self._sweep_now, pause)
 
