@@ -1,7 +1,7 @@
 """The web application: the areas and what surrounds them, put together once per process."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
@@ -10,8 +10,8 @@ from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 from typing_extensions import override
 
-from metachat.web import api, chat, pages, problems, widget
-from metachat.web.api import health
+from metachat.web import api, chat, dashboard, demo, pages, problems, widget
+from metachat.web.api import health, reference
 from metachat.web.drain import Drain
 from metachat.web.envelope import Envelope
 from metachat.web.metrics import Metrics
@@ -51,7 +51,7 @@ def create_app(platform: "Platform", drain: Drain | None = None) -> ASGIApp:
     drain = drain or Drain()
     metrics = Metrics(drain)
     framework = Application(
-        [api.router(), _unlisted(health.ROUTES), *(_unlisted(routes) for routes in _areas())],
+        [api.router(), *(_unlisted(routes) for routes in _areas())],
         state=State({"platform": platform, "drain": drain, "metrics": metrics}),
         exception_handlers=problems.HANDLERS,
         openapi_config=api.config(),
@@ -59,11 +59,11 @@ def create_app(platform: "Platform", drain: Drain | None = None) -> ASGIApp:
         logging_config=None,
     )
     # The doors of customers and providers are applications without a framework.
-    return Envelope(Dispatcher({"chat": chat.door(platform)}, framework), drain, metrics)
+    return Envelope(Dispatcher({"chat": cast(ASGIApp, chat.door(platform))}, framework), drain, metrics)
 
 
 def _areas() -> list[Sequence[ControllerRouterHandler]]:
-    return [[pages.static], widget.ROUTES]
+    return [health.ROUTES, reference.ROUTES, [pages.static], widget.ROUTES, demo.ROUTES, dashboard.ROUTES]
 
 
 def _unlisted(routes: Sequence[ControllerRouterHandler]) -> Router:
