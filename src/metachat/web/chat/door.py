@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 from uuid import UUID
 
 from metachat.domain.channels import Channel, ChannelNotFound
@@ -10,7 +11,7 @@ from metachat.foundation.db import Database
 from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.ids import ChannelId
 from metachat.foundation.realtime import Listens
-from metachat.foundation.settings import Secret
+from metachat.foundation.settings import Secret, Settings
 from metachat.web.chat import handlers, http
 from metachat.web.chat.doorway import Doorway
 from metachat.web.chat.http import AsgiScope, Receive, Request, Response, Send
@@ -20,6 +21,7 @@ Handler = Callable[[Doorway, Channel, Request], Awaitable[Response]]
 
 _ADDRESS = re.compile(r"(?:/chat)?/([0-9a-fA-F-]{36})/([a-z-]+)(?:/(\d{1,18}))?")
 _HANDLERS: dict[tuple[str, str], Handler] = {
+    ("GET", "look"): handlers.show_look,
     ("POST", "sessions"): handlers.begin_session,
     ("POST", "messages"): handlers.take_message,
     ("GET", "messages"): handlers.show_messages,
@@ -38,6 +40,32 @@ class OriginRefused(Refusal):
     """This page may not hold this chat; its address is missing from the channel's allowed origins."""
 
     code, kind = "origin_not_allowed", Kind.FORBIDDEN
+
+
+class Opened(Protocol):
+    """What the door needs of the platform."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this process."""
+        ...
+
+    @property
+    def database(self) -> Database:
+        """The database of this process."""
+        ...
+
+    @property
+    def listener(self) -> Listens:
+        """The realtime news of this process."""
+        ...
+
+
+def door(platform: Opened) -> "ChatDoor":
+    """Open the chat's door on a platform."""
+    secret = platform.settings.session_secret
+    assert secret is not None, "an api process has one"
+    return ChatDoor(platform.database, platform.listener, secret)
 
 
 class ChatDoor:

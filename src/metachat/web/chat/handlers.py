@@ -34,6 +34,14 @@ class BadClientKey(Invalid):
     code = "bad_client_key"
 
 
+async def show_look(_doorway: Doorway, channel: Channel, _request: Request) -> Response:
+    """Tell how the widget presents itself."""
+    look = settings_of(channel)
+    return Response(
+        200, wire.dump(wire.Look(look.title, look.greeting, look.accent, channel.status == "paused"))
+    )
+
+
 async def begin_session(doorway: Doorway, channel: Channel, request: Request) -> Response:
     """Begin a conversation, or go on with the one whose token is sent along."""
     doorway.sessions.take(request.address)
@@ -47,12 +55,10 @@ async def begin_session(doorway: Doorway, channel: Channel, request: Request) ->
         async with open_scope(doorway.database, channel.tenant_id, actor=f"visitor:{contact}") as scope:
             conversation = await conversations.start(scope, channel.id, contact, locale=locale)
     visitor = Visitor(channel.tenant_id, channel.id, conversation.external_id, conversation.id)
-    look = settings_of(channel)
     session = wire.Session(
         token=doorway.tokens.issue(visitor),
         conversation=wire.talk(conversation),
         contact=visitor.contact,
-        look=wire.Look(look.title, look.greeting, look.accent),
     )
     return Response(201, wire.dump(session))
 

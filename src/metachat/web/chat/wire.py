@@ -74,6 +74,7 @@ class Look(msgspec.Struct, frozen=True):
     title: str
     greeting: str
     accent: str
+    paused: bool
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -82,7 +83,6 @@ class Session(msgspec.Struct, frozen=True):
     token: str
     conversation: Talk
     contact: str
-    look: Look
 
 
 class Receipt(msgspec.Struct, frozen=True):
