@@ -111,9 +111,11 @@ async def lone_jobs(database: Database, engine: Database, listener: Listener) ->
     """One job at a time into an idle queue: from before the enqueueing transaction to the handler."""
     began: dict[int, float] = {}
     waits: list[float] = []
+    ran = asyncio.Event()
 
     async def handle(job: Job, _: None) -> None:
         waits.append(time.perf_counter() - began[job.payload["n"]])
+        ran.set()
 
     stop = asyncio.Event()
     working = asyncio.create_task(Loop(engine, listener, {"work": handle}, None).run(stop))
@@ -122,8 +124,8 @@ async def lone_jobs(database: Database, engine: Database, listener: Listener) ->
         began[number] = time.perf_counter()
         async with database.transaction() as db:
             await queue.enqueue(db, "work", {"n": number}, lane=f"lone:{number}", tenant=None)
-        while len(waits) <= number:
-            await asyncio.sleep(0.001)
+        await ran.wait()
+        ran.clear()
         await asyncio.sleep(0.01)
     stop.set()
     await working
