@@ -165,7 +165,7 @@ RETURNS_DE: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "Gewährleistung und Garantie",
         (
-            "Auf alle Produkte gilt die gesetzliche Gewährleistung von 2 Jahren. Zusätzlich geben wir eine "
+            "Für alle Produkte gilt die gesetzliche Gewährleistung von 2 Jahren. Zusätzlich geben wir eine "
             "freiwillige Garantie: 5 Jahre auf Zelte und Rucksäcke, 3 Jahre auf Bekleidung und 2 Jahre auf "
             "Schuhe.",
             "Die Garantie gilt für Material- und Verarbeitungsfehler, zum Beispiel offene Nähte, defekte "
