@@ -1,0 +1,70 @@
+"""The overview: where the tenant stands, and what to do next; and the test chat."""
+
+from dataclasses import dataclass
+
+from litestar import Response, get
+
+from metachat.domain import channels, conversations, knowledge
+from metachat.domain.conversations import Conversation
+from metachat.foundation.scope import Scope
+from metachat.web import access
+from metachat.web.dashboard.visit import AnyRequest, enter
+
+_RECENT = 5
+_MOST_DOCUMENTS = 1000
+_MOST_OPEN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the overview shows; snippet is "" while there is no web chat."""
+
+    ready: int
+    passages: int
+    open: int
+    asked: bool
+    recent: list[Conversation]
+    snippet: str
+    demo: bool
+
+
+@get("/dashboard")
+async def show_overview(request: AnyRequest) -> Response[str]:
+    """Show the overview."""
+    async with enter(request) as visit:
+        view = await _overview(visit.scope, access.platform_of(request).settings.address)
+        return visit.page("overview.html", view=view)
+
+
+@get("/dashboard/chat")
+async def show_chat(request: AnyRequest) -> Response[str]:
+    """Show the test chat."""
+    async with enter(request) as visit:
+        channel = await channels.test_channel(visit.scope)
+        documents = await knowledge.list_documents(visit.scope, limit=_MOST_DOCUMENTS)
+        ready = any(document.status == "ready" for document in documents)
+        return visit.page("chat.html", channel=channel, ready=ready)
+
+
+async def _overview(scope: Scope, address: str) -> Overview:
+    documents = await knowledge.list_documents(scope, limit=_MOST_DOCUMENTS)
+    recent = await conversations.list_conversations(scope, limit=_MOST_OPEN)
+    websites = [channel for channel in await channels.of_tenant(scope) if channel.kind == "webchat"]
+    ready = [document for document in documents if document.status == "ready"]
+    return Overview(
+        ready=len(ready),
+        passages=sum(document.chunks_total or 0 for document in ready),
+        open=sum(conversation.state != "closed" for conversation in recent),
+        asked=bool(recent),
+        recent=recent[:_RECENT],
+        snippet=snippet(address, str(websites[0].id)) if websites else "",
+        demo=bool(websites),
+    )
+
+
+def snippet(address: str, channel: str) -> str:
+    """The line that puts the chat on a website."""
+    return f'<script src="{address}/widget.js" data-channel="{channel}" async></script>'
+
+
+ROUTES = [show_overview, show_chat]
