@@ -3,11 +3,19 @@
 import asyncio
 import signal
 
+import uvloop
+
 from metachat import wiring
 from metachat.foundation.db import Database
-from metachat.foundation.log import log
+from metachat.foundation.log import configure, log
 from metachat.foundation.queue import Limits, Loop
 from metachat.foundation.settings import Settings
+
+
+def main(settings: Settings) -> None:
+    """Be the worker process; raises DatabaseAway."""
+    configure("worker", settings.log_format)
+    uvloop.run(run(settings))
 
 
 async def run(settings: Settings) -> None:
