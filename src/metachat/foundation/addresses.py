@@ -5,11 +5,12 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import TypeAlias
-
-import httpx2
+from typing import TYPE_CHECKING, TypeAlias
 
 from metachat.foundation.errors import Kind, Refusal
+
+if TYPE_CHECKING:
+    import httpx2
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -67,29 +68,14 @@ class Unreachable(Refusal):
         self.permanent = permanent
 
 
-# What the network does is at once our refusal and an error that clients of others' making know how to retry.
-class NoConnection(Unreachable, httpx2.ConnectError):
-    """The address does not accept connections just now."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one call may cost: decompressed bytes, seconds in all and for a connection, redirects."""
 
-    def __init__(self, detail: str) -> None:
-        """Say why."""
-        super().__init__(detail, permanent=False)
-
-
-class Broken(Unreachable, httpx2.ReadError):
-    """The connection to the address broke off."""
-
-    def __init__(self, detail: str) -> None:
-        """Say how."""
-        super().__init__(detail, permanent=False)
-
-
-class Late(Unreachable, httpx2.ReadTimeout):
-    """The address did not answer in time."""
-
-    def __init__(self) -> None:
-        """Nothing more is known."""
-        super().__init__("It did not answer in time.", permanent=False)
+    bytes: int = 10 * 1024 * 1024
+    seconds: float = 30.0
+    connect_seconds: float = 5.0
+    redirects: int = 5
 
 
 async def system_resolver(host: str, port: int) -> list[str]:
@@ -122,10 +108,10 @@ class Policy:
         try:
             answers = await self.resolve(host, port)
         except (OSError, UnicodeError) as error:
-            raise NoConnection(f"The name {host} is not known.") from error
+            raise Unreachable(f"The name {host} is not known.", permanent=False) from error
         addresses = [address for address in map(_address, dict.fromkeys(answers)) if address]
         if not addresses:
-            raise NoConnection(f"The name {host} has no address.")
+            raise Unreachable(f"The name {host} has no address.", permanent=False)
         return addresses
 
     def _check(self, host: str, address: Address, port: int) -> None:
@@ -147,7 +133,7 @@ def is_public(address: Address) -> bool:
     return not _within(address, NEVER_PUBLIC) and address.is_global
 
 
-def check_form(url: httpx2.URL) -> None:
+def check_form(url: "httpx2.URL") -> None:
     """Refuse what is no plain web address, before any name is looked up."""
     if url.scheme not in ("http", "https"):
         raise Unreachable("Only http and https addresses can be called.", permanent=True)

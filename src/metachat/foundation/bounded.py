@@ -9,10 +9,35 @@ import httpcore2
 import httpx2
 from typing_extensions import override
 
-from metachat.foundation.addresses import Broken, Late, NoConnection, Unreachable
+from metachat.foundation.addresses import Unreachable
 
 # Bytes that one step of decompression may give, so that a bomb is noticed before it unfolds.
 STEP = 64 * 1024
+
+
+# What the network does is at once our refusal and an error that clients of others' making know how to retry.
+class NoConnection(Unreachable, httpx2.ConnectError):
+    """The address does not accept connections just now."""
+
+    def __init__(self, detail: str) -> None:
+        """Say why."""
+        super().__init__(detail, permanent=False)
+
+
+class Broken(Unreachable, httpx2.ReadError):
+    """The connection to the address broke off."""
+
+    def __init__(self, detail: str) -> None:
+        """Say how."""
+        super().__init__(detail, permanent=False)
+
+
+class Late(Unreachable, httpx2.ReadTimeout):
+    """The address did not answer in time."""
+
+    def __init__(self) -> None:
+        """Nothing more is known."""
+        super().__init__("It did not answer in time.", permanent=False)
 
 
 class BoundedStream(httpx2.AsyncByteStream):
