@@ -4,6 +4,7 @@ A customer says "send back" where the document says "return", or asks in Croatia
 answers. Each line is one meaning; a word counts in whatever inflection, so stems are compared.
 """
 
+import re
 from functools import cache
 
 from metachat.domain.assistant.words import stem
@@ -14,8 +15,8 @@ _MEANINGS = """
 delivery deliver delivered ship shipping shipment dispatch carrier courier | lieferung liefern lieferzeit versand versenden verschicken zustellung zustellen lieferkosten versandkosten | dostava dostavljati dostavljamo slati šaljemo isporuka isporučiti poštarina
 parcel package packet | paket päckchen sendung | paket pošiljka
 arrive arrives come reach | ankommen kommen eintreffen ankunft | stići stigne stiže doći dolazi prispjeti
-return returns returning send back | rückgabe zurückgeben zurücksenden zurückschicken retoure rücksendung retournieren | povrat vratiti vraćanje vraćam
-refund refunded money reimburse | erstattung erstatten rückerstattung geld rückzahlung | povrat novac novca vratiti refundacija
+return returns returning | rückgabe zurückgeben zurücksenden zurückschicken retoure rücksendung retournieren | povrat vratiti vraćanje vraćam
+refund refunded reimburse | erstattung erstatten rückerstattung rückzahlung | povrat vraćamo vratiti refundacija
 exchange swap replace replacement | umtausch umtauschen tauschen ersatz ersetzen | zamjena zamijeniti zamjenski
 warranty guarantee guaranteed | garantie gewährleistung | jamstvo garancija garancijski odgovornost
 claim report complain complaint | melden reklamation reklamieren beschwerde garantiefall | prijaviti prijava reklamacija reklamirati prigovor
@@ -37,7 +38,7 @@ change modify edit correct | ändern änderung umändern korrigieren | promijeni
 minimum least | mindestens mindestbestellwert bestellwert | minimalno minimalni najmanje iznos
 open opening hours close closed closing | offen geöffnet öffnungszeiten aufmachen schließen geschlossen zu | otvoreno otvoren radno vrijeme zatvoreno zatvoren radite
 shop store branch | geschäft laden filiale | trgovina dućan poslovnica prodavaonica
-pick pickup collect | abholen abholung selbstabholung | preuzeti preuzimanje podići
+pickup collect | abholen abholung selbstabholung | preuzeti preuzimanje podići
 contact phone telephone call reach | kontakt telefon telefonisch anrufen erreichen telefonnummer | kontakt telefon nazvati telefonski zvati
 e-mail email mail write | e-mail mail schreiben | e-mail mail e-pošta e-poruka pisati
 address location where | adresse standort | adresa lokacija
@@ -74,10 +75,15 @@ express fast quick urgent | express schnell eilig | brza brzo ekspres hitno
 wait waiting takes take duration | dauer dauert dauern warten | traje trajanje čekati čeka trajati
 receive get obtain | erhalten bekommen kriegen | dobiti dobijem primiti primitak
 island islands | insel inseln | otok otoci otoke
-germany german | deutschland deutsche | njemačka njemačku njemačkoj
-austria austrian | österreich österreichs österreichische | austrija austriju austriji
-croatia croatian | kroatien kroatische | hrvatska hrvatsku hrvatskoj
-switzerland swiss | schweiz | švicarska švicarsku
+germany german berlin munich hamburg cologne frankfurt stuttgart | deutschland deutsche berlin münchen hamburg köln frankfurt stuttgart | njemačka njemačku njemačkoj berlin münchen hamburg
+austria austrian vienna graz linz salzburg innsbruck klagenfurt | österreich österreichs österreichische wien graz linz salzburg innsbruck klagenfurt | austrija austriju austriji beč graz linz salzburg
+croatia croatian zagreb split rijeka osijek zadar dubrovnik pula | kroatien kroatische zagreb split rijeka osijek zadar dubrovnik pula | hrvatska hrvatsku hrvatskoj zagreb split rijeka osijek zadar dubrovnik pula
+switzerland swiss zurich geneva bern basel | schweiz zürich genf bern basel | švicarska švicarsku zürich ženeva
+slovenia ljubljana maribor | slowenien ljubljana marburg | slovenija ljubljana maribor
+italy rome milan | italien rom mailand | italija rim milano
+france paris | frankreich paris | francuska pariz
+eu europe european | eu europa europäisch | eu europa europski unija
+sole soles resole resoling | sohle besohlen sohlen | potplat đon poplat
 days day | tage tag tagen werktage | dan dana dani
 week weeks | woche wochen | tjedan tjedna tjedana
 month months | monat monate | mjesec mjeseca mjeseci
@@ -93,6 +99,35 @@ student students pupil | student studenten schüler | student studentski učenik
 company business | firma unternehmen geschäftskunden | tvrtka firma poslovni
 language speak | sprache sprechen sprecht | jezik govoriti govorite
 """
+
+# Verbs that fall apart in a sentence, put together again: the parts alone mean something else.
+_APART = (
+    (
+        re.compile(
+            r"\b(?:send|bring|give|take|ship|mail|hand)(?:ing|s)?\b((?:\W+\w+){0,4}?)\W+back\b", re.IGNORECASE
+        ),
+        r"return\1",
+    ),
+    (
+        re.compile(r"\b(?:get|have|want)(?:ting|s)?\b((?:\W+\w+){0,4}?\W+money)\W+back\b", re.IGNORECASE),
+        r"refund\1",
+    ),
+    (
+        re.compile(r"\b(schick|send|geb|bring)(?:e|st|t|en)?\b((?:\W+\w+){1,4}?)\W+zurück\b", re.IGNORECASE),
+        r"zurückgeben\2",
+    ),
+    (re.compile(r"\bgeld((?:\W+\w+){0,2}?)\W+zurück\b", re.IGNORECASE), r"erstattung\1"),
+    (re.compile(r"\bnovac((?:\W+\w+){0,2}?)\W+(?:natrag|nazad)\b", re.IGNORECASE), r"povrat novca\1"),
+    (re.compile(r"\bhol(?:e|st|t|en)?\b((?:\W+\w+){1,5}?)\W+ab\b", re.IGNORECASE), r"abholen\1"),
+    (re.compile(r"\bpick(?:ing|s)?\b((?:\W+\w+){0,3}?)\W+up\b", re.IGNORECASE), r"pickup\1"),
+)
+
+
+def joined(question: str) -> str:
+    """Gives a question with its split verbs as one word each: "send it back" becomes "return it"."""
+    for apart, whole in _APART:
+        question = apart.sub(whole, question)
+    return question
 
 
 @cache

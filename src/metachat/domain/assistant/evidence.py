@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from metachat.domain.assistant import words
-from metachat.domain.assistant.concepts import meanings_of
+from metachat.domain.assistant.concepts import joined, meanings_of
 from metachat.domain.assistant.kinds import answers_its_kind
 from metachat.domain.assistant.sentences import spans
 from metachat.domain.knowledge import Passage
@@ -15,9 +15,10 @@ from metachat.domain.knowledge import Passage
 _SAME, _COMPOUND, _FAMILY, _MEANING = 1.0, 0.9, 0.8, 0.8
 _SHORTEST_PART = 4
 _SHORTEST_FAMILY = 5
+_SHORTEST_NAME = 3
 _LEAST_FAMILY = 0.6
-# The weight of a word that no passage has, as if one in a hundred texts had it.
-_RARE = 0.01
+# A word that no passage has weighs as if one text in thirty had it.
+_RARE = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A passage with the share of the question's words it has, and how much nearer it is than empty text."""
+    """A passage, the share of the question's words that it and its titles have, and whether it offers the kind."""
 
     number: int
     passage: Passage
     coverage: float
-    nearness: float
+    titled: float
+    similarity: float
+    fits: bool | None
     same_language: bool
 
 
@@ -74,8 +77,8 @@ def asked(question: str, language: str, passages: Sequence[Passage]) -> Asked:
     return Asked(question, language, stems, tuple(weights))
 
 
-def candidates(question: Asked, passages: Sequence[Passage], nothing: float) -> list[Candidate]:
-    """Weighs each passage; `nothing` is the question's similarity to a text that says nothing."""
+def candidates(question: Asked, passages: Sequence[Passage]) -> list[Candidate]:
+    """Weighs each passage."""
     found = []
     for number, passage in enumerate(passages, start=1):
         covered = _covered(question, _stems_of(passage), passage.language)
@@ -84,7 +87,9 @@ def candidates(question: Asked, passages: Sequence[Passage], nothing: float) -> 
                 number=number,
                 passage=passage,
                 coverage=_share(question, covered),
-                nearness=passage.similarity - nothing,
+                titled=_share(question, _covered(question, _title_stems(passage), passage.language)),
+                similarity=passage.similarity,
+                fits=answers_its_kind(question.text, passage.text),
                 same_language=passage.language == question.language,
             )
         )
@@ -142,7 +147,7 @@ def _covered(question: Asked, stems: frozenset[str], language: str) -> dict[int,
 
 
 def _match(stemmed: str, language: str, stems: frozenset[str], other: str) -> float:
-    if stemmed in stems and (language == other or len(stemmed) >= _SHORTEST_PART or stemmed.isdigit()):
+    if stemmed in stems and (language == other or len(stemmed) >= _SHORTEST_NAME):
         return _SAME
     return max((_alike(stemmed, language, candidate, other) for candidate in stems), default=0.0)
 
@@ -165,3 +170,7 @@ def _stems_of(passage: Passage) -> frozenset[str]:
     return words.content_stems(
         f"{passage.heading or ''}\n{passage.text}\n{passage.document}", passage.language
     )
+
+
+def _title_stems(passage: Passage) -> frozenset[str]:
+    return words.content_stems(f"{passage.heading or ''}\n{passage.document}", passage.language)
