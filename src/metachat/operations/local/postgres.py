@@ -18,6 +18,7 @@ from urllib.parse import quote
 from metachat.foundation.errors import Kind, Refusal
 from metachat.operations.local import binaries
 from metachat.operations.local.children import die_with_parent
+from metachat.operations.local.folder import write
 
 PORT = 5432
 SUPERUSER = "postgres"
@@ -200,7 +201,7 @@ class Cluster:
         home = Path(tempfile.mkdtemp(prefix="data-", dir=binaries.ROOT_HOME))
         home.chmod(0o711)
         (home / "belongs-to").write_text(_identity(self.folder))
-        _write(pointer, f"{home}\n", 0o600)
+        write(pointer, f"{home}\n", 0o600)
 
     def _check_version(self) -> None:
         found = (self.data / "PG_VERSION").read_text().strip()
@@ -215,7 +216,7 @@ class Cluster:
         try:
             password = secrets.token_urlsafe(24)
             given = making / "password"
-            _write(given, f"{password}\n", 0o600)
+            write(given, f"{password}\n", 0o600)
             _give(making, account)
             _give(given, account)
             fast = ["--no-sync"] if self._settings.get("fsync") == "off" else []
@@ -231,7 +232,7 @@ class Cluster:
             )  # fmt: skip
             if done.returncode != 0:
                 raise PostgresFailed(f"initdb ended with {done.returncode}: {done.stderr.strip()[-500:]}")
-            _write(self.folder / "superuser.password", f"{password}\n", 0o600)
+            write(self.folder / "superuser.password", f"{password}\n", 0o600)
             (making / "data").rename(self.data)
         finally:
             shutil.rmtree(making, ignore_errors=True)
@@ -274,12 +275,12 @@ class Cluster:
         values = {**_DEFAULTS, **self._settings}
         lines = [f"{name} = {value}" for name, value in values.items()]
         note = "# Written by `metachat up` at each start; put changes into custom.conf beside this file."
-        _write(
+        write(
             self.home / "postgresql.conf",
             "\n".join([note, *lines, "include_if_exists = 'custom.conf'", ""]),
             0o644,
         )
-        _write(self.home / "pg_hba.conf", "local all all scram-sha-256\n", 0o644)
+        write(self.home / "pg_hba.conf", "local all all scram-sha-256\n", 0o644)
 
     def _ensure_socket_folder(self, account: binaries.Account) -> None:
         """Make the socket's folder; one in /tmp must be ours alone, since anyone may make one there."""
@@ -352,14 +353,6 @@ def _check_home(home: Path, folder: Path) -> None:
 def _give(path: Path, account: binaries.Account) -> None:
     if account.user is not None and account.group is not None:
         os.chown(path, account.user, account.group)
-
-
-def _write(path: Path, text: str, mode: int) -> None:
-    """Write a file in one step, with its mode from the first byte on."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(text)
-    Path(file.name).replace(path)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,5 @@
+"""`python -m metachat` is `metachat`."""
+
+from metachat.cli import main
+
+main()

@@ -1,0 +1,193 @@
+"""`metachat up`: from a folder to a running platform, step by step, and down again."""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from metachat.foundation import migrations
+from metachat.foundation.errors import Kind, Refusal
+from metachat.foundation.settings import Settings, read_secrets
+from metachat.operations.local import folder, keys, listening, state
+from metachat.operations.local.children import Child
+from metachat.operations.local.postgres import Cluster
+from metachat.operations.local.supervisor import Supervisor
+
+READY_SECONDS = 60.0
+OWNER_FILE = "owner.txt"
+
+
+class NotReady(Refusal):
+    """The platform did not get ready."""
+
+    code = "not_ready"
+    kind = Kind.UNAVAILABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """What to start; `demo` names what fills the platform at the first start, None for an empty one."""
+
+    settings: Settings
+    demo: str | None = "demo-seed"
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.settings.data_dir.absolute()
+
+    @property
+    def local_address(self) -> str:
+        """Where this machine reaches the platform, even when it listens everywhere."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 read, not bound
+        host = self.settings.host
+        host = everywhere.get(host, f"[{host}]" if ":" in host else host)
+        return f"http://{host}:{self.settings.port}"
+
+    @property
+    def api_processes(self) -> int:
+        """One per core, at least two, unless told otherwise."""
+        return self.settings.workers or max(2, len(os.sched_getaffinity(0)))
+
+
+class Steps:
+    """Says each step when it is done, with the time it took."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    @contextlib.contextmanager
+    def __call__(self, name: str) -> Iterator[list[str]]:
+        """Time a step; what the caller puts into the list is said beside its name."""
+        began, words = time.monotonic(), list[str]()
+        yield words
+        self._say(f"  {name:<12} {', '.join(words):<58} {time.monotonic() - began:5.1f} s")
+
+
+def run(up: Up, say: Callable[[str], None]) -> None:
+    """Start everything, keep it running until a signal, and stop everything.
+
+    Raises the refusals of `folder.claim`, `listening.listen` and `Cluster`, and NotReady.
+    """
+    steps, began = Steps(say), time.monotonic()
+    say(f"metachat {folder.version()}")
+    with steps("checks") as words:
+        claim = folder.claim(up.data)
+        socket = listening.listen(up.settings.host, up.settings.port)
+        words += [f"data folder {up.data}", f"port {up.settings.port}"]
+    cluster = Cluster(up.data / "postgres")
+    supervisor = Supervisor(cluster, up.data, up.local_address, say)
+    try:
+        with supervisor.signals():
+            try:
+                _database(cluster, up.data, steps)
+                _processes(up, supervisor, socket.fileno(), steps)
+                welcome = _first_start(up, supervisor, steps)
+                if not supervisor.stopping:
+                    say(f"\nReady in {time.monotonic() - began:.1f} s.\n{_greeting(up, welcome)}\n")
+                supervisor.watch()
+            finally:
+                say("Stopping: letting the processes finish what they have in hand ...")
+                supervisor.stop()
+                say("Stopped; nothing is left running.")
+    finally:
+        (up.data / state.STATE_FILE).unlink(missing_ok=True)
+        socket.close()
+        claim.release()
+
+
+def _database(cluster: Cluster, data: Path, steps: Steps) -> None:
+    with steps("database") as words:
+        made = not (cluster.folder / "superuser.password").exists()
+        cluster.ensure()
+        cluster.start()
+        words.append("Postgres 18, made" if made else "Postgres 18, with the data of before")
+    with steps("schema") as words:
+        keys.ensure(data, cluster)
+        applied = asyncio.run(_migrate(cluster, data))
+        folder.mark(data)
+        words.append(f"{len(applied)} migrations applied" if applied else "up to date")
+
+
+async def _migrate(cluster: Cluster, data: Path) -> list[str]:
+    await migrations.prepare(cluster.superuser_dsn(), keys.DATABASE, keys.passwords(data))
+    return await migrations.migrate(read_secrets(data)["owner_database_url"])
+
+
+def _processes(up: Up, supervisor: Supervisor, socket: int, steps: Steps) -> None:
+    with steps("processes") as words:
+        environment = _environment(up)
+        logs = up.data / "logs"
+        logs.mkdir(mode=0o700, exist_ok=True)
+        command = [sys.executable, "-m", "metachat"]
+        for number in range(1, up.api_processes + 1):
+            argv = [*command, "api", "--fd", str(socket)]
+            supervisor.add(Child(f"api {number}", argv, environment, logs / f"api-{number}.log", (socket,)))
+        supervisor.add(Child("worker", [*command, "worker"], environment, logs / "worker.log"))
+        supervisor.save()
+        _await_ready(up, supervisor)
+        words += [f"{up.api_processes} api", "1 worker"]
+
+
+def _environment(up: Up) -> dict[str, str]:
+    """Settings for the children; secrets they read from the data folder themselves."""
+    return {
+        **os.environ,
+        "METACHAT_DATA_DIR": str(up.data),
+        "METACHAT_HOST": up.settings.host,
+        "METACHAT_PORT": str(up.settings.port),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _await_ready(up: Up, supervisor: Supervisor) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    healthy, health = False, ""
+    while not healthy and not supervisor.stopping:
+        supervisor.step(timeout=0.05)
+        for child in supervisor.failures():
+            raise NotReady(f"{child.name} keeps ending. The last lines of {child.log}:\n{child.last_lines()}")
+        if time.monotonic() > deadline:
+            raise NotReady(f"{up.local_address}/health/ready says: {health}. See the logs in {up.data}/logs.")
+        healthy, health = state.check_health(up.local_address, timeout=2)
+
+
+def _first_start(up: Up, supervisor: Supervisor, steps: Steps) -> str:
+    """Fill an empty platform, once; tells where the owner's sign-in is."""
+    kept = up.data / OWNER_FILE
+    if kept.exists():
+        return f"see {kept}"
+    if up.demo is None:
+        return "none yet; make one with `metachat tenants create` and `metachat user create`"
+    with steps("demo shop") as words:
+        argv = [sys.executable, "-m", "metachat", up.demo]
+        seeding = subprocess.run(argv, env=_environment(up), capture_output=True, text=True, check=False)
+        if supervisor.stopping:
+            return ""
+        if seeding.returncode != 0:
+            raise NotReady(f"`metachat {up.demo}` failed:\n{seeding.stderr.strip()[-2000:]}")
+        made = json.loads(seeding.stdout.splitlines()[-1])
+        words.append(f"{made['documents']} documents, being read now")
+    if made["password"] is None:
+        return f"{made['email']}; forgot the password? metachat user reset-password"
+    folder.write(kept, f"{made['email']}\n{made['password']}\n", 0o600)
+    return f"{made['email']}, password {made['password']} (kept in {kept})"
+
+
+def _greeting(up: Up, owner: str) -> str:
+    address = up.settings.public_url or up.local_address
+    demo = [] if up.demo is None else [f"  Demo shop   {address}/demo"]
+    lines = [
+        *demo,
+        f"  Dashboard   {address}/",
+        f"  Sign in     {owner}",
+        f"  Data        {up.data}",
+        "  Stop        Ctrl-C here, or `metachat down`",
+    ]
+    return "\n".join(lines)
