@@ -8,6 +8,7 @@ from functools import lru_cache
 from metachat.domain.assistant import words
 from metachat.domain.assistant.concepts import joined, meanings_of
 from metachat.domain.assistant.kinds import answers_its_kind
+from metachat.domain.assistant.likeness import Scale
 from metachat.domain.assistant.sentences import spans
 from metachat.domain.knowledge import Passage
 
@@ -44,7 +45,7 @@ class Candidate:
     passage: Passage
     coverage: float
     titled: float
-    similarity: float
+    meaning: float
     fits: bool | None
     same_language: bool
 
@@ -77,7 +78,7 @@ def asked(question: str, language: str, passages: Sequence[Passage]) -> Asked:
     return Asked(question, language, stems, tuple(weights))
 
 
-def candidates(question: Asked, passages: Sequence[Passage]) -> list[Candidate]:
+def candidates(question: Asked, passages: Sequence[Passage], scale: Scale) -> list[Candidate]:
     """Weighs each passage."""
     found = []
     for number, passage in enumerate(passages, start=1):
@@ -88,7 +89,7 @@ def candidates(question: Asked, passages: Sequence[Passage]) -> list[Candidate]:
                 passage=passage,
                 coverage=_share(question, covered),
                 titled=_share(question, _covered(question, _title_stems(passage), passage.language)),
-                similarity=passage.similarity,
+                meaning=scale.place(passage.similarity) if passage.similarity else 0.0,
                 fits=answers_its_kind(question.text, passage.text),
                 same_language=passage.language == question.language,
             )

@@ -5,15 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 
 from metachat.domain.assistant import evidence, language as languages
 from metachat.domain.assistant.evidence import Asked, Candidate, Sentence
+from metachat.domain.assistant.likeness import Scale, scale_of
 from metachat.domain.assistant.model import AnswerRequest, Claim, Final, Piece, Source, Usage
+from metachat.domain.knowledge import Embedder
 
 _USAGE = Usage("extractive")
-# How similar a question and a passage are at least when they have nothing to do with each other, for the
-# bundled embedding model, whose similarities all lie close together.
-_UNRELATED = 0.83
-# Weights and threshold were fitted to the "tune" half of bench/questions; its other half never was looked at.
-_BY_MEANING, _BY_TITLE, _BY_KIND, _BY_LANGUAGE = 10.0, 0.4, 0.1, 0.05
-_LEAST_STRENGTH = 0.70
+# Fitted to the half of bench/questions that is marked "tune"; the other half only measures.
+_BY_MEANING, _BY_TITLE, _BY_KIND, _BY_LANGUAGE = 1.4, 0.4, 0.1, 0.05
+_LEAST_STRENGTH = 1.50
 _MOST_SENTENCES = 3
 _LEAST_OF_BEST = 0.6
 _LEAD = re.compile(r"^(?:[-*•–>|]\s+|\d{1,2}[.)]\s+)+")
@@ -23,19 +22,26 @@ _RECORD = re.compile(r"^[\w ()-]{1,40}: [^;]{1,80}; [\w ()-]{1,40}: ")
 class Extractive:
     """Answers with a document's own sentences, at most three, and with none when they don't answer."""
 
+    def __init__(self, embedder: Embedder) -> None:
+        """Take the embedding model that the passages' similarities come from."""
+        self._embedder = embedder
+        self._scale: Scale | None = None
+
     async def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:
         """Gives a claim for each sentence, in the order in which they read."""
-        for sentence in choose(request):
+        if self._scale is None:
+            self._scale = await scale_of(self._embedder)
+        for sentence in choose(request, self._scale):
             text = _LEAD.sub("", " ".join(sentence.text.split()))
             yield Claim(text, (Source(sentence.number, sentence.text),))
         yield Final(_USAGE)
 
 
-def choose(request: AnswerRequest) -> list[Sentence]:
+def choose(request: AnswerRequest, scale: Scale) -> list[Sentence]:
     """Picks the sentences that answer; none when no passage is strong enough."""
     written_in = languages.detect(request.question) or request.language
     question = evidence.asked(request.question, written_in, request.passages)
-    ranked = sorted(evidence.candidates(question, request.passages), key=strength, reverse=True)
+    ranked = sorted(evidence.candidates(question, request.passages, scale), key=strength, reverse=True)
     if not ranked or strength(ranked[0]) < _LEAST_STRENGTH:
         return []
     return _best_sentences(question, ranked)
@@ -45,7 +51,7 @@ def strength(candidate: Candidate) -> float:
     """Tells how strongly a passage seems to answer: by meaning, by words, by what it offers."""
     fits = 0.5 if candidate.fits is None else float(candidate.fits)
     return (
-        _BY_MEANING * (candidate.similarity - _UNRELATED)
+        _BY_MEANING * candidate.meaning
         + candidate.coverage
         + _BY_TITLE * candidate.titled
         + _BY_KIND * fits

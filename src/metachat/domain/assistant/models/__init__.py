@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from metachat.domain.assistant.extractive import Extractive
 from metachat.domain.assistant.model import Answerer, Provider
 from metachat.domain.assistant.models.hosted import Hosted
+from metachat.domain.knowledge import Embedder
 from metachat.foundation.outbound import Outbound
 
 
-def answerers(outbound: Outbound) -> Mapping[Provider, Answerer]:
+def answerers(embedder: Embedder, outbound: Outbound) -> Mapping[Provider, Answerer]:
     """Gives what answers for each provider that a profile may name."""
     return {
-        "extractive": Extractive(),
+        "extractive": Extractive(embedder),
         "openai": Hosted("openai", outbound),
         "anthropic": Hosted("anthropic", outbound),
         "ollama": Hosted("ollama", outbound),
