@@ -22,6 +22,12 @@ class NoAnswerInTime(Unavailable):
     code = "no_answer_in_time"
 
 
+class AssistantFailed(Unavailable):
+    """The assistant cannot answer at the moment; its log says why."""
+
+    code = "assistant_failed"
+
+
 class Asking(Protocol):
     """What asking needs of the platform."""
 
@@ -58,7 +64,9 @@ class Asked(msgspec.Struct, frozen=True):
 async def ask(
     platform: Asking, tenant: TenantId, question: str, *, language: str | None = None, timeout: float = 30
 ) -> Asked:
-    """Ask a tenant's assistant, in a conversation of its own; raises NoAnswerInTime, EmptyMessage.
+    """Ask a tenant's assistant in a conversation of its own.
+
+    Raises NoAnswerInTime, AssistantFailed, EmptyMessage.
 
     The api only stores the question; a worker answers it like any customer's.
     """
@@ -79,6 +87,8 @@ async def ask(
             raise NoAnswerInTime(f"waited {timeout:g} seconds") from error
         finally:
             await _close(database, tenant, id)
+    if "failed" in answer.detail:
+        raise AssistantFailed(reason=answer.detail["failed"])
     return _asked(answer, (time.perf_counter() - began) * 1000)
 
 

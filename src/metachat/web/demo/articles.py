@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from typing_extensions import override
+
 from metachat import demo
 
 _FOLDER = Path(demo.__file__).parent / "help"
@@ -69,17 +71,21 @@ def find(language: str, name: str) -> Article | None:
 def _read(language: str, path: Path) -> Article:
     content = path.read_bytes()
     if path.suffix in _FILES:
-        return Article(language, path.name, _spoken(path.stem), content, ())
+        return Article(language, path.name, _spoken(path.stem, language), content, ())
     text = content.decode("utf-8")
     readers = {".md": _markdown, ".html": _html, ".csv": _csv, ".txt": _plain}
     blocks = readers[path.suffix](text)
     if blocks and blocks[0].kind == "h1":
-        return Article(language, path.name, blocks[0].text, content, tuple(blocks[1:]))
-    return Article(language, path.name, _spoken(path.stem), content, tuple(blocks))
+        # Capitals alone make no title that can be read in a list.
+        title = _spoken(path.stem, language) if blocks[0].text.isupper() else blocks[0].text
+        return Article(language, path.name, title, content, tuple(blocks[1:]))
+    return Article(language, path.name, _spoken(path.stem, language), content, tuple(blocks))
 
 
-def _spoken(stem: str) -> str:
-    return stem.replace("-", " ").replace("ue", "ü").capitalize()
+def _spoken(stem: str, language: str) -> str:
+    text = stem.replace("-", " ").replace("ue", "ü").capitalize()
+    # German nouns keep their capital; the only small word in our file names is "und".
+    return text.title().replace(" Und ", " und ") if language == "de" else text
 
 
 def _markdown(text: str) -> list[Block]:
@@ -109,7 +115,9 @@ def _plain(text: str) -> list[Block]:
 
 
 def _calm(line: str) -> str:
-    return line.capitalize() if line.isupper() else line
+    """Set a heading in capitals as a sentence, where no German noun would lose its own."""
+    german = any(word in line for word in ("DAS", "DER", "DIE", "UND"))
+    return line.capitalize() if line.isupper() and not german else line
 
 
 def _csv(text: str) -> list[Block]:
@@ -132,16 +140,19 @@ class _Reader(html.parser.HTMLParser):
         self._text = ""
         self._cells: list[str] = []
 
+    @override
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in ("h1", "h2", "h3", "p", "li", "td", "th"):
             self._kind, self._text = tag, ""
         elif tag == "tr":
             self._cells = []
 
+    @override
     def handle_data(self, data: str) -> None:
         if self._kind:
             self._text += data
 
+    @override
     def handle_endtag(self, tag: str) -> None:
         text = " ".join(self._text.split())
         if tag in ("td", "th"):

@@ -65,7 +65,7 @@ form { display: flex; align-items: flex-end; gap: 8px; padding: 10px 12px 6px; b
 textarea { flex: 1; font: inherit; font-size: 16px; line-height: 1.4; color: inherit; background: var(--ground); border: 1px solid var(--soft); border-radius: 14px;
   padding: 10px 13px; resize: none; max-height: 132px; min-height: 44px; }
 textarea::placeholder { color: var(--soft); opacity: 1; }
-textarea:focus-visible { outline-offset: 0; border-radius: 14px; }
+textarea:focus-visible { outline-width: 2px; outline-offset: -1px; border-radius: 14px; }
 .send { width: 44px; height: 44px; border-radius: 14px; background: var(--accent); color: var(--on-accent); display: grid; place-items: center; flex: none; }
 .send:disabled { opacity: .45; cursor: default; }
 .foot { display: flex; justify-content: center; padding: 0 12px 8px; }

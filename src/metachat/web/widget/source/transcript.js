@@ -16,9 +16,14 @@ class Transcript {
   greet(greeting, suggestions) {
     this.start.replaceChildren(
       make("div", { class: "message" }, make("div", { class: "bubble" }, ...formatted(greeting, this.plain)),
-        suggestions.length ? make("ul", { class: "sources" }, ...suggestions.map((text) =>
+        suggestions.length && !this.log.hasChildNodes() ? make("ul", { class: "sources" }, ...suggestions.map((text) =>
           make("li", {}, make("button", { class: "chip ask", type: "button", onclick: () => this.actions.ask(text) }, text)))) : null),
     );
+  }
+
+  // Suggestions are for those who have not asked yet.
+  begun() {
+    this.start.querySelector(".sources")?.remove();
   }
 
   clear() {
@@ -37,6 +42,7 @@ class Transcript {
     const node = make("div", { class: "message customer pending" }, make("span", { class: "out" }, `${this.texts.you}:`),
       make("div", { class: "bubble" }, ...formatted(message.text, (number) => `[${number}]`)), make("div", { class: "note" }));
     this.mine.set(message.client_key, { node, message });
+    this.begun();
     this.log.append(node);
     this.note(message.client_key, "sending");
     this.bottom(true);
@@ -56,6 +62,7 @@ class Transcript {
     if (this.done.has(message.id)) return;
     const near = this.isNearBottom();
     this.done.add(message.id);
+    this.begun();
     if (message.id === this.draft.id || message.author !== "customer") this.drop();
     const mine = message.client_key && this.mine.get(message.client_key);
     this.mine.delete(message.client_key);
