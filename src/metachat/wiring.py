@@ -27,6 +27,8 @@ from metachat.foundation.settings import Secret, Settings
 # Child processes that read documents at the same time; each may take a core and some hundred MB.
 _READERS = 1
 
+_EVERYWHERE = ("0.0.0.0/0", "::/0")
+
 
 @dataclass(frozen=True)
 class Platform:
@@ -55,14 +57,14 @@ class Platform:
             search_of=self.search_of,
             profile_of=self.profile_of,
             answerer_of=self.answerer_of,
+            fallback=self.answerers["extractive"],
         )
 
     @cached_property
-    def extractive(self) -> Answerer:
-        """The answerer that needs no model."""
-        return cast(
-            "Answerer", import_module("metachat.domain.assistant.extractive").Extractive(self.embedder)
-        )
+    def answerers(self) -> Mapping[str, Answerer]:
+        """What answers for each provider that a tenant may choose."""
+        models = import_module("metachat.domain.assistant.models")
+        return cast("Mapping[str, Answerer]", models.answerers(self.embedder, self.outbound))
 
     @cached_property
     def workshop(self) -> Any:
@@ -90,9 +92,9 @@ class Platform:
 
     def answerer_of(self, profile: Profile) -> Answerer:
         """The answerer for a tenant's choice of provider; raises ProviderUnknown."""
-        if profile.provider == "extractive":
-            return self.extractive
-        raise ProviderUnknown(profile.provider)
+        if profile.provider not in self.answerers:
+            raise ProviderUnknown(profile.provider)
+        return self.answerers[profile.provider]
 
 
 @asynccontextmanager
@@ -123,7 +125,15 @@ async def open_platform(
 
 def open_embedder(settings: Settings) -> Embedder:
     """Choose the embedding model; the bundled one is loaded at its first use only."""
-    return BundledEmbedder()
+    if settings.embedder == "bundled":
+        return BundledEmbedder()
+    http = import_module("metachat.domain.knowledge.embedding.http")
+    endpoint = http.Endpoint(
+        protocol=settings.embedder, url=settings.embedder_url, model=settings.embedder_model,
+        dimension=settings.embedder_dimension, key=settings.embedder_key.reveal() or None,
+    )  # fmt: skip
+    # The operator chose this address, not a tenant: it may well be on this machine or in its network.
+    return cast(Embedder, http.HttpEmbedder(endpoint, Outbound(allowed_networks=("0.0.0.0/0", "::/0"))))
 
 
 async def _turn(job: Job, platform: Platform) -> None:
