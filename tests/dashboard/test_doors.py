@@ -1,15 +1,16 @@
 """Stories at the doors: who gets in, who does not, and what a stranger learns."""
 
 import pytest
+from tests.dashboard.conftest import PASSWORD, Office
 
 from metachat.domain.accounts import Role
-from tests.dashboard.conftest import PASSWORD, Office
 
 EVERY_PAGE = [
     "/dashboard", "/dashboard/knowledge", "/dashboard/chat", "/dashboard/conversations", "/dashboard/keys",
     "/dashboard/keys/new", "/dashboard/members", "/dashboard/members/new", "/dashboard/account",
+    "/dashboard/assistant",
 ]  # fmt: skip
-FOR_MANAGERS = [page for page in EVERY_PAGE if "/keys" in page or "/members" in page]
+FOR_MANAGERS = [page for page in EVERY_PAGE if page.split("/")[2:3] in (["keys"], ["members"], ["assistant"])]
 
 
 async def test_the_front_door_leads_to_the_sign_in_and_on_to_the_overview(acme: Office) -> None:

@@ -4,7 +4,16 @@ from litestar import Router, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from metachat.web.dashboard import conversations, doors, keys, knowledge, members, overview, problems
+from metachat.web.dashboard import (
+    assistant,
+    conversations,
+    doors,
+    keys,
+    knowledge,
+    members,
+    overview,
+    problems,
+)
 
 
 @get("/dashboard/{rest:path}")
@@ -18,7 +27,8 @@ ROUTES = [
         "/",
         route_handlers=[
             *doors.ROUTES, *overview.ROUTES, *knowledge.ROUTES, *conversations.ROUTES, *keys.ROUTES,
-            *members.ROUTES, nothing,
+            *members.ROUTES,
+            *assistant.ROUTES, nothing,
         ],
         exception_handlers=problems.HANDLERS,
         include_in_schema=False,

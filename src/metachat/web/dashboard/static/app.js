@@ -41,7 +41,7 @@ async function openDialog(href) {
   }
   const dialog = document.getElementById("dialog");
   document.getElementById("dialog-body").replaceChildren(document.adoptNode(panel));
-  const heading = panel.querySelector("h2, h1");
+  const heading = panel.querySelector("h1");
   if (heading) {
     heading.id = "dialog-title";
     dialog.setAttribute("aria-labelledby", heading.id);
