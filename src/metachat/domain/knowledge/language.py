@@ -15,8 +15,8 @@ _STOPWORDS: dict[str, frozenset[str]] = {
             when where which while who why will with would you your""",
         "de": """aber alle als also am an auch auf aus bei bin bis bist da damit dann das dass dein dem den
             der des die dies diese dieser doch du durch ein eine einem einen einer eines er es für gibt hat
-            habe haben hier ich ihr ihre im in innerhalb ist ja kann kein keine können man mein mit nach nicht noch
-            nur ob oder ohne sein sich sie sind so soll über um und uns unser unsere unter vom von vor war
+            habe haben hier ich ihr ihre im in innerhalb ist ja kann kein keine können man mein mit nach
+            nicht noch nur ob oder ohne sein sich sie sind so soll über um und uns unser unsere unter vom von vor war
             warum was wenn wer werden wie wieder wir wird wo zu zum zur""",
         "hr": """a ako ali bez bi bila bilo bio biti će da do ga gdje i ih ili im iz ja je jer jesam jesu još
             kad kada kako kao koja koje koji kojem koju kod koliko li mi mogu moj moja moje može možete na nam
