@@ -491,15 +491,48 @@ def test_back_off_doubles_up_to_its_bound_with_some_chance():
 
 def test_the_tenant_with_the_least_at_work_is_served_first():
     loud, quiet = uuid7(), uuid7()
-    ready = Ready()
+    ready = Ready({})
     for lane in range(10):
         ready.add(f"loud:{lane}", loud)
     for lane in range(3):
         ready.add(f"quiet:{lane}", quiet)
     ready.add("quiet:0", quiet)
-    ready.busy[loud] = 2
+    for lane in ("loud:x", "loud:y"):
+        ready.begin(lane, loud)
     assert list(ready.take(6)) == ["quiet:0", "quiet:1", "loud:0", "quiet:2", "loud:1", "loud:2"]
     assert len(ready) == 7
+
+
+async def test_slow_sorts_of_lanes_leave_places_for_quick_ones(site: Site):
+    tenant = TenantId(uuid7())
+    slow, most, go_on = 0, 0, asyncio.Event()
+
+    async def handle_slow(job: Job, _: Any) -> None:
+        nonlocal slow, most
+        slow += 1
+        most = max(most, slow)
+        await go_on.wait()
+        slow -= 1
+        await site.note(job)
+
+    # They stood there before the worker started, more of them than one sweep reads.
+    async with site.work.transaction() as db:
+        await db.execute(
+            "INSERT INTO jobs (lane, kind, tenant_id, payload) SELECT 'document:' || n, 'slow', :tenant,"
+            " jsonb_build_object('n', n) FROM generate_series(1, 1100) n",
+            tenant=tenant,
+        )
+    await site.add("note", "conversation:1", 1, tenant=tenant)
+    async with site.worker(
+        {"slow": handle_slow, "note": site.note}, Limits(in_flight=10, at_once={"document": 2})
+    ):
+        await eventually(lambda: asyncio.sleep(0, site.seen("conversation:1")))
+        await site.add("note", "conversation:2", 2, tenant=tenant)
+        await eventually(lambda: asyncio.sleep(0, site.seen("conversation:2")))
+        assert slow == 2
+        go_on.set()
+        await eventually(lambda: asyncio.sleep(0, len(site.ran) > 20))
+    assert most == 2
 
 
 def test_errors_are_described_without_secrets():

@@ -11,6 +11,10 @@ from metachat.foundation.log import configure, log
 from metachat.foundation.queue import Limits, Loop
 from metachat.foundation.settings import Settings
 
+# Reading and embedding a document keeps a core busy for long: a folder full of them waits for its turn,
+# while answers go on.
+AT_ONCE = {"document": 2}
+
 
 def main(settings: Settings) -> None:
     """Be the worker process; raises DatabaseAway."""
@@ -29,7 +33,7 @@ async def run(settings: Settings) -> None:
         address = unhurried(settings.worker_database_url.reveal())
         database = await Database.open(address, size=4, announcer=platform.announcer)
         try:
-            limits = Limits(in_flight=settings.turns_in_flight)
+            limits = Limits(in_flight=settings.turns_in_flight, at_once=AT_ONCE)
             loop = Loop(database, platform.listener, wiring.HANDLERS, platform, limits)
             log.info("worker ready", worker=loop.owner, in_flight=limits.in_flight)
             await loop.run(stop)

@@ -49,7 +49,8 @@ class Loop(Generic[C]):
         self._handlers = handlers
         self._context = context
         self._limits = limits
-        self._ready = Ready()
+        self._ready = Ready(limits.at_once)
+        self._more = False  # the last sweep found something, and may find more
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()  # woken while we held them
         self._abandoned: set[str] = set()  # still leased to us, but nobody works there
@@ -97,18 +98,19 @@ class Loop(Generic[C]):
     async def _sweep(self) -> None:
         """Find what was forgotten: lost wake-ups, leases that ran out, jobs whose time has come."""
         room = max(self._limits.in_flight * 4, 1000)
+        full = self._ready.full()
         async with self._database.transaction() as db:
             owners = [row["leased_by"] for row in await db.all(store.OWNERS)]
             if gone := [owner for owner in owners if is_dead(owner, self.owner)]:
                 log.warning("taking over from workers that died", workers=gone)
                 await db.execute(store.EXPIRE, owners=gone)
             await db.execute(store.TIDY)
-            due = await db.all(store.FIND_DUE, limit=room)
+            due = await db.all(store.FIND_DUE, limit=room, full=full)
             ahead = await db.value(store.NEXT_DUE)
         for row in due:
             self._want(row["lane"], row["tenant"])
-        # More may wait behind what was found: come back as soon as that is taken.
-        self._ready.overflowed = bool(due)
+        # More may wait behind what was found or left out: come back as soon as places are free.
+        self._more = bool(due or full)
         pause = self._limits.sweep if ahead is None else max(min(ahead + 0.001, self._limits.sweep), 0.01)
         await _set_within(self._sweep_now, pause)
 
@@ -119,10 +121,13 @@ class Loop(Generic[C]):
             lanes = list(self._abandoned)
             await self._change(store.LEAVE, lanes=lanes, anyway=lanes, owner=self.owner)
             self._abandoned.difference_update(lanes)
-        while (free := self._limits.in_flight - len(self._lanes)) > 0 and len(self._ready):
-            await self._claim(self._ready.take(min(free, 500)))
-        if self._ready.overflowed and not len(self._ready):
-            self._ready.overflowed = False
+        while (free := self._limits.in_flight - len(self._lanes)) > 0:
+            wanted = self._ready.take(min(free, 500))
+            if not wanted:
+                break
+            await self._claim(wanted)
+        if free > 0 and self._more:
+            self._more = False
             self._sweep_now.set()
 
     async def _claim(self, wanted: dict[str, UUID | None]) -> None:
@@ -140,14 +145,12 @@ class Loop(Generic[C]):
     def _start(self, lane: str, tenant: UUID | None, jobs: list[Job], died: Any) -> None:
         task = asyncio.create_task(self._work(lane, tenant, deque(jobs), died), name=lane)
         self._lanes[lane] = task
-        self._ready.busy[tenant] += 1
+        self._ready.begin(lane, tenant)
         task.add_done_callback(lambda _: self._ended(lane, tenant))
 
     def _ended(self, lane: str, tenant: UUID | None) -> None:
         del self._lanes[lane]
-        self._ready.busy[tenant] -= 1
-        if not self._ready.busy[tenant]:
-            del self._ready.busy[tenant]
+        self._ready.end(lane, tenant)
         if lane in self._again:
             self._again.discard(lane)
             self._want(lane, tenant)
@@ -252,8 +255,8 @@ class Loop(Generic[C]):
             )
         for lane in held.keys() - {row["lane"] for row in kept}:
             # The same task still at it: it lost the lane, or is just about to end anyway.
-            if self._lanes.get(lane) is held[lane]:
-                held[lane].cancel()
+            if self._lanes.get(lane) is held[lane] and held[lane].cancel():
+                log.info("lane let go", lane=lane)
         await asyncio.sleep(self._limits.heartbeat)
 
     async def _drain(self) -> None:
@@ -267,7 +270,7 @@ class Loop(Generic[C]):
 
     async def _leave_all(self) -> None:
         try:
-            async with self._database.transaction() as db:
+            async with asyncio.timeout(3), self._database.transaction() as db:
                 for row in await db.all(store.LEAVE_ALL, owner=self.owner):
                     store.wake(db, row["lane"], None)
                 await db.execute(store.FORGET_WORKERS, owner=self.owner)

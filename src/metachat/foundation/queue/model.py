@@ -6,6 +6,7 @@ import random
 import re
 import secrets
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ class Limits:
     run_time: float = 3600
     drain: float = 20
     burst: int = 20  # jobs of one lane read at once
+    # Lanes of a sort ("document") that work at once, so that slow ones leave places for quick ones.
+    at_once: Mapping[str, int] = field(default_factory=dict)
 
 
 class Retry(Exception):

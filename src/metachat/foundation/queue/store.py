@@ -119,6 +119,7 @@ FROM tenants CROSS JOIN LATERAL (
   SELECT lane, row_number() OVER (ORDER BY min(id)) AS place FROM (
     SELECT lane, id FROM jobs
     WHERE coalesce(tenant_id, '00000000-0000-0000-0000-000000000000') = tenants.tenant AND run_at <= now()
+      AND split_part(lane, ':', 1) <> ALL(:full::text[])
       AND NOT EXISTS (SELECT FROM lanes WHERE lanes.lane = jobs.lane AND leased_until >= now())
     ORDER BY id LIMIT greatest(20, :limit::bigint / (SELECT count(*) FROM tenants))
   ) AS oldest GROUP BY lane
