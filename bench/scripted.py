@@ -1,0 +1,130 @@
+"""Processes with a scripted model and embedder under their contracts: what remains is our own time.
+
+`python -m bench.scripted api FD` and `python -m bench.scripted worker [--pause SECONDS] [--real]`, with the
+settings in the environment like any process of the platform.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import os
+import re
+import signal
+import socket
+from collections.abc import AsyncIterator
+
+import numpy as np
+import uvicorn
+import uvloop
+
+from metachat import wiring
+from metachat.domain.assistant import AnswerRequest, Claim, Final, Piece, Source, Usage
+from metachat.domain.assistant.turns import Desk, take_turn
+from metachat.domain.knowledge import Vector
+from metachat.foundation import log
+from metachat.foundation.db import Database
+from metachat.foundation.queue import Job, Limits, Loop
+from metachat.foundation.settings import Settings, load
+from metachat.web.app import create_app
+from metachat.wiring import Platform, open_platform
+from metachat.worker import unhurried
+
+DIMENSION = 384
+
+
+class ScriptedEmbedder:
+    """Gives each text a vector at once: words that two texts share bring their vectors together."""
+
+    name = "scripted"
+    dimension = DIMENSION
+
+    async def embed_query(self, text: str) -> Vector:
+        """Give a question's vector."""
+        return _vector(text)
+
+    async def embed_passages(self, texts: list[str]) -> list[Vector]:
+        """Give passages' vectors."""
+        return [_vector(text) for text in texts]
+
+
+class ScriptedAnswerer:
+    """Says the first sentences of the best passage, with a pause before each."""
+
+    def __init__(self, pause: float) -> None:
+        self._pause = pause
+
+    async def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:
+        """Say them."""
+        text = request.passages[0].text if request.passages else ""
+        for sentence in re.findall(r"[^.!?\n]{12,}[.!?]", text)[:5]:
+            if self._pause:
+                await asyncio.sleep(self._pause)
+            yield Claim(sentence.strip(), (Source(1, sentence.strip()),))
+        yield Final(Usage("scripted"))
+
+
+async def api(settings: Settings, fd: int) -> None:
+    """Serve on an inherited socket."""
+    async with open_platform(settings, "api", embedder=ScriptedEmbedder()) as platform:
+        config = uvicorn.Config(
+            create_app(platform), http="httptools", ws="none", lifespan="off", log_config=None,
+            access_log=False, server_header=False, timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        await uvicorn.Server(config).serve(sockets=[socket.socket(fileno=fd)])
+
+
+async def worker(settings: Settings, pause: float, real: bool) -> None:
+    """Work until SIGTERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    embedder = None if real else ScriptedEmbedder()
+    async with open_platform(settings, "worker", embedder=embedder) as platform:
+        desk: Desk = platform.desk if real else _desk(platform, ScriptedAnswerer(pause))
+
+        async def turn(job: Job, _platform: Platform) -> None:
+            await take_turn(job, desk)
+
+        assert settings.worker_database_url is not None
+        database = await Database.open(
+            unhurried(settings.worker_database_url.reveal()), size=4, announcer=platform.announcer
+        )
+        handlers = {**wiring.HANDLERS, "turn": turn}
+        limits = Limits(in_flight=settings.turns_in_flight)
+        await Loop(database, platform.listener, handlers, platform, limits).run(stop)
+        await database.close()
+
+
+def _desk(platform: Platform, answerer: ScriptedAnswerer) -> Desk:
+    return Desk(
+        database=platform.database,
+        search_of=platform.search_of,
+        profile_of=platform.profile_of,
+        answerer_of=lambda _profile: answerer,
+    )
+
+
+def _vector(text: str) -> Vector:
+    vector = np.full(DIMENSION, 1e-3, dtype=np.float32)
+    for word in re.findall(r"\w{4,}", text.lower()):
+        vector[int.from_bytes(hashlib.sha256(word.encode()).digest()[:4]) % DIMENSION] += 1
+    return vector / np.float32(np.linalg.norm(vector))
+
+
+def main() -> None:
+    """Run one process."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("process", choices=("api", "worker"))
+    parser.add_argument("fd", type=int, nargs="?")
+    parser.add_argument("--pause", type=float, default=0.0)
+    parser.add_argument("--real", action="store_true")
+    arguments = parser.parse_args()
+    settings = load(os.environ, arguments.process)
+    log.configure(arguments.process, "text")
+    if arguments.process == "api":
+        uvloop.run(api(settings, arguments.fd))
+    else:
+        uvloop.run(worker(settings, arguments.pause, arguments.real))
+
+
+if __name__ == "__main__":
+    main()
