@@ -28,7 +28,7 @@ class Entry:
 COMMANDS: dict[str, Entry] = {
     "up": Entry("up", "up", "Start everything: database, api processes and worker; Ctrl-C stops them."),
     "down": Entry("up", "down", "Stop what `metachat up` started."),
-    "status": Entry("up", "status", "Tell what runs, how well, and how much memory it takes."),
+    "status": Entry("status", "status", "Tell what runs, how well, and how much memory it takes."),
     "ask": Entry("ask", "ask", "Ask the assistant a question; answers with its citations."),
     "knowledge": Entry("knowledge", "app", "List, add and remove documents."),
     "tenants": Entry("accounts", "tenants", "Create tenants."),
@@ -37,6 +37,7 @@ COMMANDS: dict[str, Entry] = {
     "migrate": Entry("migrate", "migrate", "Bring the database to this version."),
     "api": Entry("api", "api", "Run one api process."),
     "worker": Entry("worker", "worker", "Run one worker."),
+    "prepare": Entry("migrate", "prepare", "Bring the embedded database to this version.", hidden=True),
     "demo-seed": Entry("demo", "seed", "Fill the demo shop.", hidden=True),
 }
 

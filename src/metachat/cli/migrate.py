@@ -1,15 +1,22 @@
-"""`metachat migrate`: bring a database of your own to this version."""
+"""`metachat migrate`: bring a database to this version."""
 
 import asyncio
 
 from metachat.foundation import migrations, settings
 from metachat.foundation.errors import Invalid
+from metachat.operations.local import schema
 
 
 def migrate() -> None:
-    """Bring the database to this version; `metachat up` does it by itself."""
+    """Bring a database of your own to this version; `metachat up` does it for the embedded one."""
     address = settings.load(process="cli").owner_database_url
     if address is None:
         raise Invalid("METACHAT_OWNER_DATABASE_URL is not set: where is the database?")
     for name in asyncio.run(migrations.migrate(address.reveal())):
+        print(f"applied {name}")
+
+
+def prepare() -> None:
+    """Bring the running embedded database to this version."""
+    for name in asyncio.run(schema.prepare(settings.load(process="cli").data_dir.absolute())):
         print(f"applied {name}")

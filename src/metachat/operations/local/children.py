@@ -77,7 +77,7 @@ class Child:
         self.kill()
         self._delay = FIRST_DELAY if lived > STEADY else self._delay
         self.due = time.monotonic() + self._delay
-        told = f"{how} after {lived:.1f} s; starting it again in {self._delay:g} s"
+        told = f"{how} after {lived:.1f} s; starting it again in {self._delay:g} s (see {self.log})"
         self._delay = min(self._delay * 2, LONGEST_DELAY)
         return told
 

@@ -1,17 +1,15 @@
-"""The data folder: checked, claimed by one `metachat up` at a time, and marked with its version."""
+"""The data folder: checked, and claimed by one `metachat up` at a time."""
 
 import contextlib
 import errno
 import fcntl
 import importlib.metadata
-import json
 import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from metachat.foundation import migrations
 from metachat.foundation.errors import Kind, Refusal
 
 MEBIBYTE = 1024 * 1024
@@ -21,7 +19,6 @@ NEEDED_AT_FIRST = 400 * MEBIBYTE
 NEEDED_LATER = 64 * MEBIBYTE
 
 _LOCK_FILE = "up.lock"
-_VERSION_FILE = "version.json"
 
 
 class FolderNotWritable(Refusal):
@@ -48,14 +45,6 @@ class FolderInUse(Refusal):
     exit_code = 75  # EX_TEMPFAIL
 
 
-class FolderNewer(Refusal):
-    """The data folder was last used by a newer version of metachat."""
-
-    code = "data_folder_newer"
-    kind = Kind.CONFLICT
-    exit_code = 78  # EX_CONFIG
-
-
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The right to run on a data folder, until released or until this process ends."""
@@ -71,14 +60,13 @@ class Claim:
 def claim(folder: Path) -> Claim:
     """Make the folder when missing, check it, and claim it.
 
-    Raises FolderNotWritable, FolderFull, FolderInUse, FolderNewer.
+    Raises FolderNotWritable, FolderFull, FolderInUse.
     """
     folder = folder.absolute()
     _make(folder)
     lock = _lock(folder)
     try:
         _check_space(folder)
-        _check_version(folder)
     except Refusal:
         os.close(lock)
         raise
@@ -103,12 +91,6 @@ def holder(folder: Path) -> int | None:
 def version() -> str:
     """Tell this version of metachat."""
     return importlib.metadata.version("metachat")
-
-
-def mark(folder: Path) -> None:
-    """Note which version used the folder, so that an older one can refuse it."""
-    facts = {"metachat": version(), "migration": migrations.newest()}
-    write(folder / _VERSION_FILE, json.dumps(facts) + "\n", 0o644)
 
 
 def write(path: Path, text: str, mode: int) -> None:
@@ -168,23 +150,10 @@ def _lock(folder: Path) -> int:
 
 
 def _check_space(folder: Path) -> None:
-    needed = NEEDED_LATER if (folder / _VERSION_FILE).exists() else NEEDED_AT_FIRST
+    needed = NEEDED_LATER if (folder / "postgres").exists() else NEEDED_AT_FIRST
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise FolderFull(
             f"{folder} has {free // MEBIBYTE} MiB free, and {needed // MEBIBYTE} MiB are needed."
             " Free some space, or choose another with --data."
-        )
-
-
-def _check_version(folder: Path) -> None:
-    try:
-        facts = json.loads((folder / _VERSION_FILE).read_text())
-    except FileNotFoundError:
-        return
-    if facts["migration"] > migrations.newest():
-        raise FolderNewer(
-            f"{folder} was used by metachat {facts['metachat']} (schema {facts['migration']}); this is"
-            f" metachat {version()} (schema {migrations.newest()})."
-            " Start that version or a later one, restore a backup, or choose another folder with --data."
         )

@@ -1,9 +1,8 @@
 """The listening socket: bound once by the supervisor, shared by all api processes."""
 
 import errno
+import importlib
 import socket
-
-import psutil
 
 from metachat.foundation.errors import Kind, Refusal
 
@@ -55,6 +54,8 @@ def _refusal(host: str, port: int, error: OSError) -> Refusal:
 
 
 def _holder(port: int) -> str:
+    # Loaded only to explain the refusal: the supervisor that runs for months has no use for it.
+    psutil = importlib.import_module("psutil")
     try:
         found = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:

@@ -1,9 +1,9 @@
 """`metachat up`: from a folder to a running platform, step by step, and down again."""
 
-import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from metachat.foundation import migrations
 from metachat.foundation.errors import Kind, Refusal
-from metachat.foundation.settings import Settings, read_secrets
+from metachat.foundation.settings import PREFIX, Settings
 from metachat.operations.local import folder, keys, listening, state
-from metachat.operations.local.children import Child
+from metachat.operations.local.children import Child, die_with_parent
 from metachat.operations.local.postgres import Cluster
 from metachat.operations.local.supervisor import Supervisor
 
@@ -28,6 +27,25 @@ class NotReady(Refusal):
 
     code = "not_ready"
     kind = Kind.UNAVAILABLE
+
+
+class OwnDatabase(Refusal):
+    """`metachat up` brings its own database, but the environment names another one."""
+
+    code = "own_database"
+    kind = Kind.INVALID
+    exit_code = 78  # EX_CONFIG
+
+
+class StepFailed(Refusal):
+    """A step of the start failed."""
+
+    code = "step_failed"
+    kind = Kind.UNAVAILABLE
+
+    def __init__(self, exit_code: int, words: str) -> None:
+        self.exit_code = exit_code
+        super().__init__(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +91,9 @@ class Steps:
 def run(up: Up, say: Callable[[str], None]) -> None:
     """Start everything, keep it running until a signal, and stop everything.
 
-    Raises the refusals of `folder.claim`, `listening.listen` and `Cluster`, and NotReady.
+    Raises OwnDatabase, NotReady, StepFailed, and what `folder.claim`, `listening.listen` and `Cluster` refuse.
     """
+    _refuse_another_database()
     steps, began = Steps(say), time.monotonic()
     say(f"metachat {folder.version()}")
     with steps("checks") as words:
@@ -86,12 +105,15 @@ def run(up: Up, say: Callable[[str], None]) -> None:
     try:
         with supervisor.signals():
             try:
-                _database(cluster, up.data, steps)
+                _database(cluster, up, steps)
                 _processes(up, supervisor, socket.fileno(), steps)
                 welcome = _first_start(up, supervisor, steps)
                 if not supervisor.stopping:
                     say(f"\nReady in {time.monotonic() - began:.1f} s.\n{_greeting(up, welcome)}\n")
                 supervisor.watch()
+            except StepFailed:
+                if not supervisor.stopping:  # Ctrl-C reaches the step's process as well
+                    raise
             finally:
                 say("Stopping: letting the processes finish what they have in hand ...")
                 supervisor.stop()
@@ -102,22 +124,37 @@ def run(up: Up, say: Callable[[str], None]) -> None:
         claim.release()
 
 
-def _database(cluster: Cluster, data: Path, steps: Steps) -> None:
+def _refuse_another_database() -> None:
+    named = [PREFIX + name.upper() for name in keys.ROLES if PREFIX + name.upper() in os.environ]
+    if named:
+        raise OwnDatabase(
+            f"Unset {', '.join(named)}; or, to use that database, run `metachat migrate`, `metachat api`"
+            " and `metachat worker` instead."
+        )
+
+
+def _database(cluster: Cluster, up: Up, steps: Steps) -> None:
     with steps("database") as words:
         made = not (cluster.folder / "superuser.password").exists()
         cluster.ensure()
         cluster.start()
         words.append("Postgres 18, made" if made else "Postgres 18, with the data of before")
     with steps("schema") as words:
-        keys.ensure(data, cluster)
-        applied = asyncio.run(_migrate(cluster, data))
-        folder.mark(data)
+        keys.ensure(up.data, cluster)
+        applied = _run_child(up, "prepare").splitlines()
         words.append(f"{len(applied)} migrations applied" if applied else "up to date")
 
 
-async def _migrate(cluster: Cluster, data: Path) -> list[str]:
-    await migrations.prepare(cluster.superuser_dsn(), keys.DATABASE, keys.passwords(data))
-    return await migrations.migrate(read_secrets(data)["owner_database_url"])
+def _run_child(up: Up, command: str) -> str:
+    """Run a command of ours to its end and return what it printed; raises StepFailed with its words."""
+    argv = [sys.executable, "-m", "metachat", command]
+    done = subprocess.run(
+        argv, env=_environment(up), capture_output=True, text=True, check=False,
+        preexec_fn=die_with_parent(signal.SIGKILL),
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise StepFailed(done.returncode, done.stderr.strip()[-2000:] or f"`metachat {command}` failed")
+    return done.stdout
 
 
 def _processes(up: Up, supervisor: Supervisor, socket: int, steps: Steps) -> None:
@@ -166,13 +203,7 @@ def _first_start(up: Up, supervisor: Supervisor, steps: Steps) -> str:
     if up.demo is None:
         return "none yet; make one with `metachat tenants create` and `metachat user create`"
     with steps("demo shop") as words:
-        argv = [sys.executable, "-m", "metachat", up.demo]
-        seeding = subprocess.run(argv, env=_environment(up), capture_output=True, text=True, check=False)
-        if supervisor.stopping:
-            return ""
-        if seeding.returncode != 0:
-            raise NotReady(f"`metachat {up.demo}` failed:\n{seeding.stderr.strip()[-2000:]}")
-        made = json.loads(seeding.stdout.splitlines()[-1])
+        made = json.loads(_run_child(up, up.demo).splitlines()[-1])
         words.append(f"{made['documents']} documents, being read now")
     if made["password"] is None:
         return f"{made['email']}; forgot the password? metachat user reset-password"
