@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import mimetypes
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +18,12 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from typing_extensions import override
 
+from metachat.domain.conversations import Message
+
 DASHBOARD = Path(__file__).parent / "dashboard"
 FILES = DASHBOARD / "static"
 
+_REFERENCE = re.compile(r"\[([1-9]\d?)\]")
 YEAR = "public, max-age=31536000, immutable"
 
 
@@ -98,7 +102,8 @@ def environment() -> Environment:
     )
     globals_: dict[str, Any] = jinja.globals
     globals_["static"] = _address
-    jinja.filters.update(moment=_moment, size=_size, fill=_fill)
+    filters: dict[str, Any] = jinja.filters
+    filters.update(moment=_moment, size=_size, fill=_fill, references=_references)
     return jinja
 
 
@@ -120,6 +125,17 @@ def _address(name: str) -> str:
 
 def _fill(text: str, **values: object) -> str:
     return text.format(**values)
+
+
+def _references(message: Message) -> list[tuple[str, int]]:
+    """A message in pieces, each with the number of the citation that stands after it; 0 for none."""
+    pieces = _REFERENCE.split(message.text)
+    known = [int(number) if int(number) <= len(message.citations) else 0 for number in pieces[1::2]]
+    texts = [
+        text if number or not after else f"{text}[{after}]"
+        for text, after, number in zip(pieces[::2], [*pieces[1::2], ""], [*known, 0], strict=True)
+    ]
+    return list(zip(texts, [*known, 0], strict=True))
 
 
 def _moment(value: datetime) -> str:
