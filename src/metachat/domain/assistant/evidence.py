@@ -65,7 +65,7 @@ class Sentence:
 def asked(question: str, language: str, passages: Sequence[Passage]) -> Asked:
     """Gives a question's words, each weighed by how few of the passages have it."""
     stems = tuple(
-        dict.fromkeys(words.stem(word, language) for word in words.content_words(question, language))
+        dict.fromkeys(words.stem(word, language) for word in words.content_words(joined(question), language))
     )
     known = [_stems_of(passage) for passage in passages]
     weights = []

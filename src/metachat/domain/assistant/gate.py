@@ -26,7 +26,7 @@ _ADDRESS = re.compile(
 _LIST_NUMBER = re.compile(r"^\s*\d{1,2}[.)]\s")
 _LAST_STOP = re.compile(r"\s*([.!?…:;,]*)\s*$")
 _WORDS_OF_A_LEAK = 8
-_LEAST_SHARED = 0.34
+_LEAST_SHARED = 0.5
 
 
 @dataclass(slots=True)
@@ -142,25 +142,28 @@ def _closest(sentence: str, passage: Passage) -> str | None:
 
 
 def _bears_out(text: str, proven: list[Citation], request: AnswerRequest) -> bool:
-    cited = [
-        passage for passage in request.passages if any(passage.chunk_id == one.chunk_id for one in proven)
-    ]
-    source = words.visible("\n".join(f"{passage.heading or ''}\n{passage.text}" for passage in cited))
     if _MARKUP.search(text) or not any(character.isalpha() for character in text):
         return False
-    if any(
-        address.group().rstrip(".,;:").lower() not in source.lower() for address in _ADDRESS.finditer(text)
-    ):
+    cited = {passage.chunk_id: passage for passage in request.passages}
+    source = words.visible("\n".join(_around(cited[one.chunk_id], one.quote) for one in proven)).lower()
+    if any(address.group().rstrip(".,;:").lower() not in source for address in _ADDRESS.finditer(text)):
         return False
     stated = words.numbers(_LIST_NUMBER.sub("", text))
     if not stated <= words.numbers(source) | words.numbers(request.question):
         return False
-    same_language = [passage for passage in cited if passage.language == request.language]
-    if len(same_language) < len(cited):
+    if any(cited[one.chunk_id].language != request.language for one in proven):
         # A translation shares few words with its source; numbers, addresses and the quote must do.
         return True
-    known = words.content_stems(f"{source}\n{request.question}", request.language)
-    return words.share(words.content_stems(text, request.language), known) >= _LEAST_SHARED
+    said = words.content_stems(text, request.language)
+    return words.share(said, words.content_stems(source, request.language)) >= _LEAST_SHARED
+
+
+def _around(passage: Passage, quote: str) -> str:
+    """Gives the whole sentences that a quote is from, under their heading."""
+    start = passage.text.find(quote)
+    end = start + len(quote)
+    whole = [passage.text[one.start : one.end] for one in spans(passage.text) if one.start < end and start < one.end]
+    return "\n".join([passage.heading or "", *whole])
 
 
 def _repeats(text: str, secrets: tuple[str, ...]) -> bool:
