@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from metachat.foundation.ids import ConversationId
+
 
 @dataclass
 class Guest:
@@ -15,8 +17,10 @@ class Guest:
     port: int
     channel: str
     token: str = ""
+    conversation: ConversationId | None = None
     events: asyncio.Queue[tuple[str, dict[str, Any]]] = field(default_factory=asyncio.Queue)
     _sending: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    _stream: asyncio.StreamWriter | None = None
     _reading: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
@@ -42,23 +46,20 @@ class Guest:
         length = next(int(line[16:]) for line in lines if line.startswith("content-length: "))
         return int(head[9:12]), json.loads(await reader.readexactly(length))
 
-    async def listen(self, *, collect: bool = True) -> None:
-        """Open the stream; its events come into the queue unless `collect` is off."""
+    async def listen(self) -> None:
+        """Open the stream; its events come into the queue."""
         reader, writer = await asyncio.open_connection(self.host, self.port, limit=2**16)
         writer.write(self._head("GET", "events", 0))
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), head
         self._stream = writer
-        if collect:
-            self._reading = asyncio.create_task(self._read(reader))
-        else:
-            await reader.readuntil(b"event: state")
+        self._reading = asyncio.create_task(self._read(reader))
 
     async def leave(self) -> None:
         """Hang up."""
         if self._reading is not None:
             self._reading.cancel()
-        for writer in (getattr(self, "_stream", None), self._sending and self._sending[1]):
+        for writer in (self._stream, self._sending and self._sending[1]):
             if writer is not None:
                 writer.close()
 
