@@ -130,8 +130,8 @@ def environment(data: Path, app: str, worker: str) -> dict[str, str]:
     }
 
 
-async def furnish(site: ChatSite, data: Path) -> None:
-    """Make a tenant with a web chat and the help centre's English pages."""
+async def furnish(site: ChatSite, data: Path, documents: str = "*.md") -> None:
+    """Make a tenant with a web chat and some of the help centre's English pages."""
     database = await Database.open(site.environment["METACHAT_DATABASE_URL"], size=2)
     tenant = TenantId(uuid7())
     async with database.transaction(tenant=tenant) as db:
@@ -140,7 +140,7 @@ async def furnish(site: ChatSite, data: Path) -> None:
         )
     async with open_scope(database, tenant, actor="cli") as scope:
         site.channel = str((await channels.create(scope, "webchat", "Bench")).id)
-    for path in sorted(_HELP.glob("*.md")):
+    for path in sorted(_HELP.glob(documents)):
         async with open_scope(database, tenant, actor="cli") as scope:
             await knowledge.upload(scope, DiskBlobs(data / "blobs"), path.name, _bytes(path))
     site.tenant = tenant

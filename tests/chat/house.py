@@ -156,6 +156,7 @@ class Visitor:
     def __init__(self, base: str, channel: Channel, **headers: str) -> None:
         self.http = httpx.AsyncClient(base_url=f"{base}/chat/{channel.id}", headers=headers, timeout=20)
         self.session: dict[str, Any] = {}
+        self.reading_port = 0
 
     async def begins(self, **body: Any) -> "Visitor":
         """Begin a session."""
@@ -191,6 +192,7 @@ class Visitor:
         headers = self._bearer() | ({} if after is None else {"Last-Event-ID": str(after)})
         async with self.http.stream("GET", "/events", headers=headers) as response:
             assert response.status_code == 200, await response.aread()
+            self.reading_port = response.extensions["network_stream"].get_extra_info("client_addr")[1]
             yield _events(response)
 
     async def hears(self, text: str, within: float = 10) -> list[Event]:
