@@ -67,12 +67,12 @@ points loyalty member membership | punkte treueprogramm mitglied mitgliedschaft 
 birthday | geburtstag | rođendan
 newsletter subscribe unsubscribe | newsletter abonnieren abmelden | newsletter pretplata odjaviti
 data privacy delete | daten datenschutz löschen | podaci privatnost brisati izbrisati
-tomorrow next day | morgen nächsten nächster tag | sutra sutrašnji idući
-today same | heute selben | danas isti
+tomorrow next | morgen nächsten nächster | sutra sutrašnji idući sljedeći
+today | heute | danas
 saturday weekend | samstag wochenende | subota vikend
 sunday holiday | sonntag feiertag | nedjelja praznik blagdan
 express fast quick urgent | express schnell eilig | brza brzo ekspres hitno
-wait waiting takes take duration | dauer dauert dauern warten | traje trajanje čekati čeka trajati
+wait waiting takes take duration time times delivered | dauer dauert dauern warten zeit lieferzeit dauerte | traje trajanje čekati čeka trajati rok
 receive get obtain | erhalten bekommen kriegen | dobiti dobijem primiti primitak
 island islands | insel inseln | otok otoci otoke
 germany german berlin munich hamburg cologne frankfurt stuttgart | deutschland deutsche berlin münchen hamburg köln frankfurt stuttgart | njemačka njemačku njemačkoj berlin münchen hamburg

@@ -12,14 +12,16 @@ from metachat.domain.assistant.likeness import Scale
 from metachat.domain.assistant.sentences import spans
 from metachat.domain.knowledge import Passage
 
-# How sure we are that two words mean the same: written alike, compounded, of one family, of one meaning.
-_SAME, _COMPOUND, _FAMILY, _MEANING = 1.0, 0.9, 0.8, 0.8
+# How sure we are that a word asked for is met: by itself, in a compound ("Zelt" in "Zeltverleih"), by one of
+# its family or meaning, by a part of it only ("Schuh" for "Wanderschuh").
+_SAME, _COMPOUND, _FAMILY, _MEANING, _PART = 1.0, 0.9, 0.8, 0.8, 0.6
 _SHORTEST_PART = 4
 _SHORTEST_FAMILY = 5
 _SHORTEST_NAME = 3
 _LEAST_FAMILY = 0.6
 # A word that no passage has weighs as if one text in thirty had it.
 _RARE = 0.03
+_LONGEST_TITLE, _MOST_TITLE_WORDS = 60, 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +129,10 @@ def sentences(question: Asked, candidate: Candidate) -> list[Sentence]:
 
 
 def _is_title(text: str) -> bool:
-    return text.startswith("#") or (
-        len(text) < 60 and text[-1].isalpha() and len(text.split()) < 8 and text[:1] not in "-*•"
-    )
+    if text.startswith("#") or text.isupper():
+        return True
+    short = len(text) < _LONGEST_TITLE and len(text.split()) <= _MOST_TITLE_WORDS
+    return short and text[-1].isalpha() and text[0] not in "-*•"
 
 
 def _share(question: Asked, covered: dict[int, float]) -> float:
@@ -154,16 +157,21 @@ def _match(stemmed: str, language: str, stems: frozenset[str], other: str) -> fl
 
 
 @lru_cache(maxsize=100_000)
-def _alike(one: str, language: str, two: str, other: str) -> float:
-    short, long = sorted((one, two), key=len)
-    if len(short) >= _SHORTEST_PART and short in long:
+def _alike(wanted: str, language: str, found: str, other: str) -> float:
+    if len(wanted) >= _SHORTEST_PART and wanted in found:
         return _COMPOUND
-    shared = 0
-    while shared < len(short) and short[shared] == long[shared]:
-        shared += 1
-    if shared >= _SHORTEST_FAMILY and shared >= _LEAST_FAMILY * len(long):
+    shared = _common_start(wanted, found)
+    if shared >= _SHORTEST_FAMILY and shared >= _LEAST_FAMILY * max(len(wanted), len(found)):
         return _FAMILY
-    return _MEANING if meanings_of(one, language) & meanings_of(two, other) else 0.0
+    if meanings_of(wanted, language) & meanings_of(found, other):
+        return _MEANING
+    return _PART if len(found) >= _SHORTEST_PART and found in wanted else 0.0
+
+
+def _common_start(one: str, two: str) -> int:
+    return next(
+        (at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two))
+    )
 
 
 @lru_cache(maxsize=2_000)

@@ -3,7 +3,8 @@
 import re
 from collections.abc import AsyncIterator, Sequence
 
-from metachat.domain.assistant import evidence, language as languages
+from metachat.domain.assistant import evidence
+from metachat.domain.assistant import language as languages
 from metachat.domain.assistant.evidence import Asked, Candidate, Sentence
 from metachat.domain.assistant.likeness import Scale, scale_of
 from metachat.domain.assistant.model import AnswerRequest, Claim, Final, Piece, Source, Usage
@@ -13,6 +14,9 @@ _USAGE = Usage("extractive")
 # Fitted to the half of bench/questions that is marked "tune"; the other half only measures.
 _BY_MEANING, _BY_TITLE, _BY_KIND, _BY_LANGUAGE = 1.4, 0.4, 0.1, 0.05
 _LEAST_STRENGTH = 1.50
+_BY_SENTENCE, _FITTING, _UNFITTING, _AS_RECORD = 0.5, 0.35, -0.1, -0.3
+_PASSAGES_READ = 3
+_NEARLY_AS_GOOD = 0.2
 _MOST_SENTENCES = 3
 _LEAST_OF_BEST = 0.6
 _LEAD = re.compile(r"^(?:[-*•–>|]\s+|\d{1,2}[.)]\s+)+")
@@ -60,27 +64,32 @@ def strength(candidate: Candidate) -> float:
 
 
 def _best_sentences(question: Asked, ranked: Sequence[Candidate]) -> list[Sentence]:
-    """Picks the sentences that say most, and orders them as they stand in their documents."""
-    best = strength(ranked[0])
-    weighed = [
-        (_worth(sentence, candidate, best), sentence)
-        for candidate in ranked[:3]
-        if strength(candidate) > best - 0.5
-        for sentence in evidence.sentences(question, candidate)
-    ]
-    weighed.sort(key=lambda pair: -pair[0])
+    """Picks the passage that answers best, by itself and by its best sentence, and its best sentences.
+
+    The best sentence of the next one joins them where that is nearly as good.
+    """
+    weighed = []
+    for candidate in ranked[:_PASSAGES_READ]:
+        found = sorted(evidence.sentences(question, candidate), key=_worth, reverse=True)
+        if found:
+            weighed.append((strength(candidate) + _BY_SENTENCE * _worth(found[0]), candidate, found))
+    weighed.sort(key=lambda item: item[0], reverse=True)
     if not weighed:
         return []
-    top = weighed[0]
-    chosen = [
-        sentence
-        for worth, sentence in weighed[:_MOST_SENTENCES]
-        if worth >= _LEAST_OF_BEST * top[0] and sentence.number == top[1].number
-    ]
+    best, _, found = weighed[0]
+    chosen = _together(found)
+    for worth, candidate, others in weighed[1:2]:
+        if best - worth <= _NEARLY_AS_GOOD and candidate.same_language:
+            chosen = [*chosen[: _MOST_SENTENCES - 1], others[0]]
+    return chosen
+
+
+def _together(found: Sequence[Sentence]) -> list[Sentence]:
+    least = _LEAST_OF_BEST * _worth(found[0])
+    chosen = [sentence for sentence in found[:_MOST_SENTENCES] if _worth(sentence) >= least]
     return sorted(chosen, key=lambda sentence: sentence.start)
 
 
-def _worth(sentence: Sentence, candidate: Candidate, best: float) -> float:
-    fits = {True: 0.35, False: -0.1, None: 0.0}[sentence.kind_fits]
-    record = 0.3 if _RECORD.match(sentence.text) else 0.0
-    return sentence.weight + fits - record - (best - strength(candidate)) * 0.5
+def _worth(sentence: Sentence) -> float:
+    fits = {True: _FITTING, False: _UNFITTING, None: 0.0}[sentence.kind_fits]
+    return sentence.weight + fits + (_AS_RECORD if _RECORD.match(sentence.text) else 0.0)
