@@ -32,7 +32,10 @@ def up(
     """Start everything: database, api processes and worker; Ctrl-C stops them."""
     given = {"PORT": port, "HOST": host, "DATA_DIR": data, "WORKERS": workers}
     told = {f"METACHAT_{name}": str(value) for name, value in given.items() if value is not None}
-    loaded = settings.load({**os.environ, **told}, process="up")
+    environment = {**os.environ, **told}
+    # Before the settings, which lie partly in it: what is wrong with the folder is the better sentence.
+    folder.ensure(Path(environment["METACHAT_DATA_DIR"]).absolute())
+    loaded = settings.load(environment, process="up")
     start.run(start.Up(loaded, "demo-seed" if demo else None), _say)
 
 

@@ -63,7 +63,7 @@ def claim(folder: Path) -> Claim:
     Raises FolderNotWritable, FolderFull, FolderInUse.
     """
     folder = folder.absolute()
-    _make(folder)
+    ensure(folder)
     lock = _lock(folder)
     try:
         _check_space(folder)
@@ -71,6 +71,24 @@ def claim(folder: Path) -> Claim:
         os.close(lock)
         raise
     return Claim(folder, lock)
+
+
+def ensure(folder: Path) -> None:
+    """Make the folder when missing, and see that it takes bytes; raises FolderNotWritable, FolderFull."""
+    advice = "Choose another with --data FOLDER, or give this account the right to write there."
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise FolderNotWritable(f"{folder} is not a folder. Choose another with --data FOLDER.") from error
+    except OSError as error:
+        raise _refusal(folder, error, advice) from error
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:
+            probe.write(bytes(MEBIBYTE))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise _refusal(folder, error, advice) from error
 
 
 def holder(folder: Path) -> int | None:
@@ -109,23 +127,6 @@ def size(folder: Path) -> int:
             with contextlib.suppress(OSError):
                 total += os.lstat(os.path.join(where, name)).st_blocks * 512
     return total
-
-
-def _make(folder: Path) -> None:
-    advice = "Choose another with --data FOLDER, or give this account the right to write there."
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise FolderNotWritable(f"{folder} is not a folder. Choose another with --data FOLDER.") from error
-    except OSError as error:
-        raise _refusal(folder, error, advice) from error
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:
-            probe.write(bytes(MEBIBYTE))
-            probe.flush()
-            os.fsync(probe.fileno())
-    except OSError as error:
-        raise _refusal(folder, error, advice) from error
 
 
 def _refusal(folder: Path, error: OSError, advice: str) -> Refusal:

@@ -91,7 +91,7 @@ class Steps:
 def run(up: Up, say: Callable[[str], None]) -> None:
     """Start everything, keep it running until a signal, and stop everything.
 
-    Raises OwnDatabase, NotReady, StepFailed, and what `folder.claim`, `listening.listen` and `Cluster` refuse.
+    Raises OwnDatabase, NotReady, StepFailed; and what `folder.claim`, `listening.listen`, `Cluster` refuse.
     """
     _refuse_another_database()
     steps, began = Steps(say), time.monotonic()
