@@ -54,10 +54,19 @@ CREATE TABLE conversations (
   PRIMARY KEY (tenant_id, id),
   FOREIGN KEY (tenant_id, channel_id) REFERENCES channels ON DELETE CASCADE,
   FOREIGN KEY (tenant_id, contact_id) REFERENCES contacts ON DELETE CASCADE,
-  FOREIGN KEY (tenant_id, owner_id) REFERENCES members (tenant_id, user_id)
+  FOREIGN KEY (tenant_id, owner_id) REFERENCES members (tenant_id, user_id) ON DELETE SET NULL (owner_id)
 );
 CREATE INDEX conversations_recent ON conversations (tenant_id, updated_at DESC, id DESC);
 SELECT isolate_tenants('conversations');
+
+-- Whoever leaves the team leaves no customer behind with nobody: their conversations wait for someone else.
+CREATE FUNCTION pass_on_conversations() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE conversations SET state = 'waiting', owner_id = NULL, updated_at = now()
+  WHERE tenant_id = OLD.tenant_id AND owner_id = OLD.user_id AND state = 'assigned';
+  RETURN OLD;
+END $$;
+CREATE TRIGGER members_leave BEFORE DELETE ON members FOR EACH ROW EXECUTE FUNCTION pass_on_conversations();
 
 CREATE TABLE messages (
   tenant_id uuid NOT NULL REFERENCES tenants ON DELETE CASCADE,

@@ -1,6 +1,6 @@
 """A running application in this process, and people who use it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,9 +14,23 @@ from metachat.foundation.scope import open_scope
 from metachat.foundation.settings import load
 from metachat.web.app import create_app
 from metachat.wiring import Platform, open_platform
+from tests.web.process import Process
 
 PASSWORD = "correct horse battery"
 ADDRESS = "http://127.0.0.1:8080"
+
+
+@pytest.fixture
+def process(as_environment: dict[str, str]) -> Iterator[Process]:
+    """A running api process."""
+    started = Process(as_environment)
+    assert started.is_ready() == 200
+    yield started
+    if started.child.poll() is None:
+        started.child.kill()
+        started.child.wait()
+    if started.child.stderr:
+        started.child.stderr.close()
 
 
 @pytest.fixture

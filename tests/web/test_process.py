@@ -3,73 +3,20 @@
 import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from tests.conftest import Server
+from tests.web.process import Process
 
 from metachat.domain import channels
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId
 from metachat.foundation.scope import open_scope
 from metachat.operations.local.postgres import Cluster
-
-
-class Process:
-    """One `metachat api` on an inherited socket."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = listening.getsockname()[1]
-        self.address = f"http://127.0.0.1:{self.port}"
-        self.environment = environment | {"METACHAT_PORT": str(self.port)}
-        fd = listening.fileno()
-        command = [sys.executable, "-m", "metachat", "api", "--fd", str(fd)]
-        self.child = subprocess.Popen(
-            command, env=self.environment, pass_fds=[fd], stderr=subprocess.PIPE, text=True
-        )
-        listening.close()
-
-    def is_ready(self) -> int:
-        """Wait until it answers at all; returns the status of its health."""
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                return httpx.get(f"{self.address}/health/ready", timeout=5).status_code
-            except httpx.TransportError:
-                assert self.child.poll() is None, self.child.stderr.read() if self.child.stderr else ""
-        raise TimeoutError
-
-    def ends(self, within: float) -> int:
-        """Wait for its end; returns its exit code."""
-        return self.child.wait(timeout=within)
-
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line beside it."""
-        return subprocess.run(
-            [sys.executable, "-m", "metachat", *arguments],
-            env=self.environment, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-
-
-@pytest.fixture
-def process(as_environment: dict[str, str]) -> Iterator[Process]:
-    """A running api process."""
-    started = Process(as_environment)
-    assert started.is_ready() == 200
-    yield started
-    if started.child.poll() is None:
-        started.child.kill()
-        started.child.wait()
-    if started.child.stderr:
-        started.child.stderr.close()
 
 
 async def test_a_drain_ends_streams_at_once_and_leaves_in_order(

@@ -7,9 +7,12 @@ import httpx
 import pytest
 from tests.web.conftest import Office
 
+from metachat.domain import channels, conversations
 from metachat.domain.accounts import ApiScope, Role
+from metachat.domain.channels import Inbound
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId
+from metachat.foundation.scope import open_scope
 
 NEW_KEY = {"name": "shop", "scopes": ["ask"]}
 
@@ -71,6 +74,51 @@ async def test_whoever_is_removed_is_out_at_once(acme: Office) -> None:
     assert (await owner.sends("DELETE", path)).status_code == 204
     assert (await agent.sends("GET", "/api/v1/session")).status_code == 401
     assert (await owner.sends("DELETE", path)).status_code == 404
+
+
+async def test_whoever_leaves_leaves_no_customer_behind(acme: Office) -> None:
+    owner, agent = await acme.enters(Role.OWNER), await acme.enters(Role.AGENT)
+    async with open_scope(acme.platform.database, acme.tenant, actor="test") as scope:
+        channel = await channels.create(scope, "webchat", "Shop")
+        talk = await conversations.receive(scope, Inbound(channel.id, "visitor-1", "m-1", "Hello?"))
+    path = f"/api/v1/conversations/{talk.conversation_id}"
+    said = await agent.sends("POST", f"{path}/reply", json={"text": "One moment."})
+    assert (said.status_code, said.json()["author"]) == (201, "agent")
+    assert (await owner.sends("GET", path)).json()["state"] == "assigned"
+    gone = await owner.sends("DELETE", f"/api/v1/members/{agent.session['member']['id']}")
+    assert gone.status_code == 204, gone.text
+    after = (await owner.sends("GET", path)).json()
+    assert (after["state"], after["owner_id"]) == ("waiting", None)
+
+
+async def test_conversations_are_read_and_worked_on(acme: Office, rival: Office) -> None:
+    agent, viewer, stranger = await acme.enters(Role.AGENT), await acme.enters(Role.VIEWER), await rival.enters(Role.AGENT)
+    async with open_scope(acme.platform.database, acme.tenant, actor="test") as scope:
+        channel = await channels.create(scope, "webchat", "Shop")
+        for number in range(3):
+            inbound = Inbound(channel.id, f"visitor-{number}", f"m-{number}", f"Question {number}")
+            talk = await conversations.receive(scope, inbound)
+    listed: list[str] = []
+    query = "limit=2"
+    while query:
+        part = (await viewer.sends("GET", f"/api/v1/conversations?{query}")).json()
+        listed += [one["last_text"] for one in part["items"]]
+        query = f"limit=2&cursor={part['next_cursor']}" if part["next_cursor"] else ""
+    assert sorted(listed) == ["Question 0", "Question 1", "Question 2"]
+    path = f"/api/v1/conversations/{talk.conversation_id}"
+    for method, step, body in [
+        ("GET", "", None), ("GET", "/messages", None), ("POST", "/hand-off", {}), ("POST", "/release", None),
+        ("POST", "/reply", {"text": "Hello"}), ("POST", "/close", None),
+    ]:  # fmt: skip
+        theirs = await stranger.sends(method, path + step, json=body)
+        assert theirs.status_code == 404, (method, step, theirs.text)
+        ours = await agent.sends(method, path + step, json=body)
+        assert ours.status_code < 300, (method, step, ours.text)
+        if method == "POST":
+            assert (await viewer.sends(method, path + step, json=body)).status_code == 403
+    texts = [one["text"] for one in (await viewer.sends("GET", f"{path}/messages")).json()["items"]]
+    assert texts[0] == "Question 2"
+    assert "Hello" in texts
 
 
 async def test_a_person_of_two_tenants_keeps_one_password(acme: Office, rival: Office) -> None:
