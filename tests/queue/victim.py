@@ -24,7 +24,7 @@ async def effect(job: Job, database: Database) -> None:
 
 async def poison(job: Job, _: Database) -> None:
     """Take the whole process down, as running out of memory does."""
-    print("dies", job.attempts, flush=True)
+    print("dies", job.deaths, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -36,7 +36,7 @@ async def main(dsn: str) -> None:
     announcer.start()
     listener.start()
     database = await Database.open(dsn, announcer=announcer)
-    limits = Limits(attempts=3)
+    limits = Limits(deaths=int(os.environ.get("VICTIM_DEATHS", "10")))
     loop = Loop(database, listener, {"effect": effect, "poison": poison}, database, limits)
     await loop.run(stop)
     await listener.close()

@@ -54,6 +54,7 @@ class Announcer:
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
         self.sent = 0
         self.dropped = 0
 
@@ -68,9 +69,11 @@ class Announcer:
         if self._waiting:
             self._idle.clear()
             try:
-                await asyncio.wait_for(self._idle.wait(), timeout=2)
+                async with asyncio.timeout(2):
+                    await self._idle.wait()
             except TimeoutError:
                 log.warning("announcements dropped at the end", count=len(self._waiting))
+        self._closing = True
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
@@ -86,7 +89,7 @@ class Announcer:
 
     async def _run(self) -> None:
         pause = 0.05
-        while True:
+        while not self._closing:
             try:
                 # A NOTIFY commits; waiting for the disk would buy nothing, since nothing is stored.
                 connection = await asyncpg.connect(
@@ -175,6 +178,7 @@ class Listener:
         self._channels: set[str] = set()
         self._listening = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
         self.reconnects = 0
 
     def start(self) -> None:
@@ -184,6 +188,7 @@ class Listener:
     async def close(self) -> None:
         """Disconnect; readers receive nothing more."""
         if self._task is not None:
+            self._closing = True
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
@@ -231,7 +236,7 @@ class Listener:
 
     async def _run(self) -> None:
         pause = 0.05
-        while True:
+        while not self._closing:
             try:
                 connection = await asyncpg.connect(
                     self._dsn, timeout=5, command_timeout=10,
@@ -259,7 +264,8 @@ class Listener:
             self._tell_all(None)
             while not connection.is_closed():
                 try:
-                    await asyncio.wait_for(gone.wait(), timeout=15)
+                    async with asyncio.timeout(15):
+                        await gone.wait()
                 except TimeoutError:
                     await connection.execute("SELECT 1")  # finds a connection that is only half there
         finally:

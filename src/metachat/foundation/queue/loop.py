@@ -1,6 +1,7 @@
 """The worker's loop: takes lanes that have work, runs their jobs in order, and gives the lanes back."""
 
 import asyncio
+import contextlib
 import dataclasses
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -190,15 +191,15 @@ class Loop(Generic[C]):
     async def _blame(self, job: Job) -> Job:
         # A job that kills its worker must not do so for ever.
         async with self._database.transaction() as db:
-            await db.execute(store.COUNT_ATTEMPT, id=job.id)
-        return dataclasses.replace(job, attempts=job.attempts + 1)
+            await db.execute(store.COUNT_DEATH, id=job.id)
+        return dataclasses.replace(job, deaths=job.deaths + 1)
 
     async def _run(self, job: Job) -> bool:
         """Run one job; False when its lane is left (it rests, and the job stays first)."""
         with bound(correlation_id=job.correlation_id, job=job.id, kind=job.kind, lane=job.lane):
             try:
-                if job.attempts >= self._limits.attempts:
-                    raise GiveUp("the worker died each time while this job ran")
+                if job.deaths >= self._limits.deaths:
+                    raise GiveUp(f"the worker died {job.deaths} times while this job ran")
                 if job.deduped:
                     await self._change(store.START, id=job.id)
                 handler = self._handlers.get(job.kind)
@@ -220,7 +221,7 @@ class Loop(Generic[C]):
             log.error("job failed after it was finished", error=describe(error))
             return True
         self.failed += 1
-        attempts = min(job.attempts + 1, self._limits.attempts)
+        attempts = job.attempts + 1
         if isinstance(error, GiveUp) or attempts >= self._limits.attempts:
             log.error("job laid aside", error=describe(error), attempts=attempts)
             values = {"attempts": attempts, "error": describe(error)}
@@ -280,14 +281,17 @@ class Loop(Generic[C]):
 
 async def _forever(part: Callable[[], Awaitable[None]]) -> None:
     """Repeat a part of the loop; a failure (the database restarts) is logged, and it goes on."""
+    task = asyncio.current_task()
     pause = 0.1
-    while True:
+    # A rollback that fails may hide the cancellation that caused it, so the task is asked itself.
+    while task is not None and not task.cancelling():
         try:
             await part()
             pause = 0.1
         except Exception as error:
             log.error("queue disturbed", part=getattr(part, "__name__", "hear"), error=describe(error))
-            await asyncio.sleep(pause)
+            if not task.cancelling():
+                await asyncio.sleep(pause)
             pause = min(pause * 2, 2)
 
 
@@ -298,10 +302,9 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
     event.clear()
 
 

@@ -28,7 +28,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One piece of work; `attempts` counts the runs before this one that failed."""
+    """One piece of work.
+
+    `attempts` counts the runs before this one that failed, `deaths` those that their worker did not survive.
+    """
 
     id: int
     lane: str
@@ -36,6 +39,7 @@ class Job:
     tenant: TenantId | None
     payload: dict[str, Any]
     attempts: int
+    deaths: int
     correlation_id: str | None
     lease: Lease
     deduped: bool = False
@@ -50,6 +54,7 @@ class Limits:
     heartbeat: float = 3
     sweep: float = 5
     attempts: int = 8
+    deaths: int = 10  # more, since a worker's death is rarely the fault of all the jobs it was at
     first_pause: float = 1
     longest_pause: float = 300
     run_time: float = 3600

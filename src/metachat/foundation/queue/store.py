@@ -37,7 +37,8 @@ RETURNING lane, taken_over"""
 # holder has finished.
 LOAD = """
 SELECT job.* FROM lanes CROSS JOIN LATERAL (
-  SELECT id, lane, kind, tenant_id, payload, attempts, correlation_id, dedupe_key IS NOT NULL AS deduped
+  SELECT id, lane, kind, tenant_id, payload, attempts, deaths, correlation_id,
+    dedupe_key IS NOT NULL AS deduped
   FROM jobs WHERE jobs.lane = lanes.lane AND run_at <= now() ORDER BY id LIMIT :burst
 ) AS job WHERE lanes.lane = ANY(:lanes::text[]) AND lanes.leased_by = :owner ORDER BY job.id"""
 
@@ -65,6 +66,8 @@ WHERE lane = :lane AND leased_by = :owner"""
 START = "UPDATE jobs SET dedupe_key = NULL WHERE id = :id"
 
 COUNT_ATTEMPT = "UPDATE jobs SET attempts = attempts + 1 WHERE id = :id"
+
+COUNT_DEATH = "UPDATE jobs SET deaths = deaths + 1 WHERE id = :id"
 
 BURY = """
 WITH dead AS (
