@@ -28,6 +28,7 @@ def test_all_problems_come_at_once_and_no_secret_is_shown(tmp_path: Path) -> Non
         "METACHAT_SESSION_SECRET": "tooshort",
         "METACHAT_LOG_FORMAT": "xml",
         "METACHAT_PUBLIC_URL": "ftp://shop",
+        "METACHAT_ALLOWED_NETWORKS": "10.0.0.0/8, somewhere",
     }
     del broken["METACHAT_DATABASE_URL"]
     with pytest.raises(settings.InvalidSettings) as refused:
@@ -37,6 +38,7 @@ def test_all_problems_come_at_once_and_no_secret_is_shown(tmp_path: Path) -> Non
         "METACHAT_SESSION_SECRET",
         "METACHAT_LOG_FORMAT",
         "METACHAT_PUBLIC_URL",
+        "METACHAT_ALLOWED_NETWORKS",
         "METACHAT_DATABASE_URL",
     }
     assert "tooshort" not in str(refused.value)

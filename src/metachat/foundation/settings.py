@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -120,7 +121,7 @@ def _database_address(text: str) -> Secret:
 
 
 def _networks(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    return tuple(str(ip_network(part.strip())) for part in text.split(",") if part.strip())
 
 
 _SERVING: tuple[Process, ...] = ("api", "worker")
