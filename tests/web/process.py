@@ -25,7 +25,7 @@ class Process:
 
     def is_ready(self) -> int:
         """Wait until it answers at all; returns the status of its health."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 return httpx.get(f"{self.address}/health/ready", timeout=5).status_code

@@ -32,6 +32,18 @@ async def test_errors_are_problem_documents(nobody: httpx.AsyncClient) -> None:
     assert "GET" in wrong.headers["allow"]
 
 
+async def test_a_lost_browser_gets_a_page_and_a_program_a_document(nobody: httpx.AsyncClient) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    page = await nobody.get("/nowhere", headers=browser)
+    assert (page.status_code, page.headers["content-type"].partition(";")[0]) == (404, "text/html")
+    document = await nobody.get("/api/v1/tenant", headers=browser)
+    assert (document.status_code, document.headers["content-type"]) == (401, "application/problem+json")
+
+
+async def test_what_answers_get_answers_head(nobody: httpx.AsyncClient) -> None:
+    assert (await nobody.head("/health/live")).status_code == 200
+
+
 async def test_metrics_stay_on_the_machine(nobody: httpx.AsyncClient) -> None:
     await nobody.get("/health/live")
     here = await nobody.get("/metrics")

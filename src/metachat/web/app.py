@@ -53,7 +53,8 @@ def create_app(platform: "Platform", drain: Drain | None = None) -> ASGIApp:
     framework = Application(
         [api.router(), *(_unlisted(routes) for routes in _areas())],
         state=State({"platform": platform, "drain": drain, "metrics": metrics}),
-        exception_handlers=problems.HANDLERS,
+        # Where no area answers, a browser still gets a page.
+        exception_handlers={**problems.HANDLERS, **dashboard.problems.HANDLERS},
         openapi_config=api.config(),
         request_max_body_size=_BODY_LIMIT,
         logging_config=None,

@@ -2,7 +2,7 @@
 
 import re
 import time
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
@@ -49,6 +49,9 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            # Whoever answers GET answers HEAD; the server leaves the body out.
+            scope = cast(HTTPScope, {**scope, "method": "GET"})
         given = dict(scope["headers"])
         request_id = _id(given.get(b"x-request-id")) or uuid7().hex
         correlation_id = _id(given.get(b"x-correlation-id")) or request_id

@@ -2,6 +2,7 @@
 
 from litestar import Router
 
+from metachat.web import problems
 from metachat.web.api import (
     ask,
     conversations,
@@ -21,4 +22,5 @@ __all__ = ["config", "router"]
 def router() -> Router:
     """Put the API's routes together."""
     areas = [session, tenant, members, keys, knowledge, ask, conversations, events, operator]
-    return Router("/api/v1", route_handlers=[route for area in areas for route in area.ROUTES])
+    routes = [route for area in areas for route in area.ROUTES]
+    return Router("/api/v1", route_handlers=routes, exception_handlers=problems.HANDLERS)

@@ -59,6 +59,8 @@ _WRITING = {
 _MISSING = {"404": "There is no such thing, or it is another tenant's."}
 _SUCCESS = {"200": "The answer.", "201": "It was made.", "202": "It was taken in.", "204": "Done."}
 _PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+# A question changes nothing, the same file again neither; sessions and passwords are each their own.
+_WITHOUT_KEY = {"ask", "upload", "sign_in", "change_password"}
 _REPEATABLE = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -128,8 +130,7 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
     summary, _, rest = operation.get("description", "").partition("\n")
     operation["summary"] = summary.rstrip(".")
     operation["description"] = rest.strip() or summary
-    body = operation.get("requestBody", {}).get("content", {})
-    if method == "post" and "multipart/form-data" not in body and not path.startswith("/api/v1/session"):
+    if method == "post" and operation["operationId"] not in _WITHOUT_KEY:
         operation.setdefault("parameters", []).append(_REPEATABLE)
 
 
