@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from metachat.foundation import migrations
 from metachat.foundation.errors import EXIT, Refusal
 from metachat.foundation.settings import InvalidSettings
 from metachat.operations import local
@@ -17,10 +18,13 @@ ROWS = dict(re.findall(r"^\| \*(.+?)\* \| (\d+) \|", MANUAL, re.MULTILINE))
 
 
 def refusals() -> list[type[Refusal]]:
-    """Every refusal that the local operations declare, and that of the settings."""
+    """Every refusal that the local operations and the migrations declare, and that of the settings."""
     modules = [
-        importlib.import_module(module.name)
-        for module in pkgutil.iter_modules(local.__path__, f"{local.__name__}.")
+        migrations,
+        *(
+            importlib.import_module(module.name)
+            for module in pkgutil.iter_modules(local.__path__, f"{local.__name__}.")
+        ),
     ]
     declared = {
         value
