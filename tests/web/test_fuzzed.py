@@ -1,4 +1,4 @@
-"""Whatever the OpenAPI document allows, and much that it forbids, sent to every route: no 5xx, no surprise."""
+"""Whatever the OpenAPI document allows, and much that it forbids, sent to every route: no surprise."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from schemathesis import Case, GenerationMode
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks as openapi
 from tests.web.conftest import PASSWORD, Office
@@ -34,7 +34,7 @@ LAST = {"sign_out"}
 async def test_every_route_keeps_to_its_description(acme: Office, process: Process, who: str) -> None:
     headers = await credentials(acme, process, who)
     schema = schemathesis.openapi.from_url(f"{process.address}/api/openapi.json")
-    operations = [result.ok() for result in schema.get_all_operations()]
+    operations = [as_operation(result) for result in schema.get_all_operations()]
     assert len(operations) > 20
     operations.sort(key=lambda one: one.definition.raw["operationId"] in LAST)
     for operation in operations:
@@ -43,6 +43,11 @@ async def test_every_route_keeps_to_its_description(acme: Office, process: Proce
             continue
         for mode in GenerationMode:
             fuzz(operation.as_strategy(generation_mode=mode), headers)
+
+
+def as_operation(result: Any) -> Any:
+    """An operation of the document; one that is not sound fails the test."""
+    return result.ok()
 
 
 async def credentials(acme: Office, process: Process, who: str) -> dict[str, str]:
@@ -72,7 +77,7 @@ def fuzz(cases: Any, headers: dict[str, str]) -> None:
         phases=[Phase.generate],
     )
     @given(case=cases)
-    def send(case: Case) -> None:
+    def send(case: Any) -> None:
         case.call_and_validate(headers=headers, checks=CHECKS)
 
     run: Callable[[], None] = send

@@ -92,7 +92,11 @@ async def test_whoever_leaves_leaves_no_customer_behind(acme: Office) -> None:
 
 
 async def test_conversations_are_read_and_worked_on(acme: Office, rival: Office) -> None:
-    agent, viewer, stranger = await acme.enters(Role.AGENT), await acme.enters(Role.VIEWER), await rival.enters(Role.AGENT)
+    agent, viewer, stranger = (
+        await acme.enters(Role.AGENT),
+        await acme.enters(Role.VIEWER),
+        await rival.enters(Role.AGENT),
+    )
     async with open_scope(acme.platform.database, acme.tenant, actor="test") as scope:
         channel = await channels.create(scope, "webchat", "Shop")
         for number in range(3):
@@ -106,10 +110,11 @@ async def test_conversations_are_read_and_worked_on(acme: Office, rival: Office)
         query = f"limit=2&cursor={part['next_cursor']}" if part["next_cursor"] else ""
     assert sorted(listed) == ["Question 0", "Question 1", "Question 2"]
     path = f"/api/v1/conversations/{talk.conversation_id}"
-    for method, step, body in [
-        ("GET", "", None), ("GET", "/messages", None), ("POST", "/hand-off", {}), ("POST", "/release", None),
-        ("POST", "/reply", {"text": "Hello"}), ("POST", "/close", None),
-    ]:  # fmt: skip
+    steps: list[tuple[str, str, Any]] = [
+        ("GET", "", None), ("GET", "/messages", None), ("POST", "/hand-off", {"to": None}),
+        ("POST", "/release", None), ("POST", "/reply", {"text": "Hello"}), ("POST", "/close", None),
+    ]  # fmt: skip
+    for method, step, body in steps:
         theirs = await stranger.sends(method, path + step, json=body)
         assert theirs.status_code == 404, (method, step, theirs.text)
         ours = await agent.sends(method, path + step, json=body)
