@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.knowledge.scripted import ScriptedEmbedder
 
 from metachat.domain import knowledge
 from metachat.domain.knowledge import Document, Passage
@@ -16,6 +16,7 @@ from metachat.foundation.blobs import DiskBlobs
 from metachat.foundation.db import Database
 from metachat.foundation.ids import DocumentId, TenantId
 from metachat.foundation.scope import open_scope
+from tests.knowledge.scripted import ScriptedEmbedder
 
 
 async def stream(data: bytes, size: int = 65536) -> AsyncIterator[bytes]:
@@ -80,7 +81,7 @@ class Library:
         async with open_scope(self.app, self.tenant, actor="cli") as scope:
             return int(await scope.db.value(f"SELECT count(*) FROM {table}"))
 
-    async def _take(self) -> dict[str, object] | None:
+    async def _take(self) -> dict[str, Any] | None:
         async with self.workshop.database.transaction() as db:
             return await db.one(
                 "DELETE FROM jobs WHERE id = (SELECT min(id) FROM jobs WHERE tenant_id = :tenant)"

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Sequence
+from typing import Any
 
 import docx
 import openpyxl
@@ -40,16 +41,18 @@ def slides(pages: Sequence[tuple[str, str]], notes: str = "") -> bytes:
     show = pptx.Presentation()
     for number, (title, text) in enumerate(pages):
         slide = show.slides.add_slide(show.slide_layouts[1])
-        slide.shapes.title.text = title
-        slide.placeholders[1].text = text
+        shapes: Any = slide.shapes
+        shapes.title.text = title
+        shapes.placeholders[1].text = text
         if notes and number == 0:
-            slide.notes_slide.notes_text_frame.text = notes
+            note: Any = slide.notes_slide.notes_text_frame
+            note.text = notes
     return _saved(show)
 
 
 def sheets(tables: dict[str, Sequence[Sequence[object]]]) -> bytes:
     """An XLSX with one sheet a table."""
-    book = openpyxl.Workbook()
+    book: Any = openpyxl.Workbook()
     book.remove(book.active)
     for name, rows in tables.items():
         sheet = book.create_sheet(name)
@@ -84,7 +87,7 @@ def locked_office() -> bytes:
     )
 
 
-def _saved(document: object) -> bytes:
+def _saved(document: Any) -> bytes:
     out = io.BytesIO()
-    document.save(out)  # type: ignore[attr-defined]
+    document.save(out)
     return out.getvalue()

@@ -3,14 +3,14 @@
 import asyncio
 
 import pytest
-from tests.knowledge import files
-from tests.knowledge.conftest import Library
 
 from metachat.domain import knowledge
 from metachat.domain.knowledge import DocumentNotFound, PassageNotFound
 from metachat.domain.knowledge.model import BadName, EmptyFile, UnsupportedFile, WrongExtension
 from metachat.foundation.blobs import TooLarge
 from metachat.foundation.scope import open_scope
+from tests.knowledge import files
+from tests.knowledge.conftest import Library
 
 RETURNS = b"# Returns\n\nYou may return goods within 30 days.\n\n# Shipping\n\nDelivery takes three days.\n"
 

@@ -101,7 +101,8 @@ async def test_two_hundred_megabytes_are_refused_clearly(acme: Office) -> None:
         yield f"\r\n--{boundary}--\r\n".encode()
 
     kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    for extra in ({}, {"Content-Length": str(200 * 1024 * 1024)}):
+    extras: list[dict[str, str]] = [{}, {"Content-Length": str(200 * 1024 * 1024)}]
+    for extra in extras:
         answer = await agent.sends("POST", "/api/v1/documents", content=body(), headers={**kind, **extra})
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
         assert "52,428,800" in answer.json()["detail"]

@@ -253,9 +253,7 @@ WHERE c.tenant_id = :tenant AND c.id = :id
 
 async def list_passages(scope: Scope, document: DocumentId, after: int, limit: int) -> list[Passage]:
     """List a document's passages in their order, those that come after a position."""
-    rows = await scope.db.all(
-        LIST_PASSAGES, tenant=scope.tenant, document=document, after=after, limit=limit
-    )
+    rows = await scope.db.all(LIST_PASSAGES, tenant=scope.tenant, document=document, after=after, limit=limit)
     return [Passage(**row) for row in rows]
 
 

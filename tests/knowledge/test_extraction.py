@@ -1,0 +1,79 @@
+"""The child process that reads files: its limits hold, and its death is an answer."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from metachat.domain.knowledge import extraction
+from metachat.domain.knowledge.extraction import MESSAGES, ExtractionFailed, Limits, extract
+from tests.knowledge import files
+
+
+def children() -> list[int]:
+    """The extraction processes that live right now."""
+    return [
+        p.pid
+        for p in psutil.Process().children(recursive=True)
+        if "extraction_child" in " ".join(p.cmdline())
+    ]
+
+
+async def code_of(path: Path, kind: str, limits: Limits) -> str:
+    """Why a file could not be read."""
+    with pytest.raises(ExtractionFailed) as failure:
+        await extract(path, kind, limits)
+    assert children() == []
+    assert failure.value.message == MESSAGES[failure.value.code]
+    return failure.value.code
+
+
+async def test_memory_time_and_output_are_limited(tmp_path: Path) -> None:
+    sheet = tmp_path / "big.xlsx"
+    sheet.write_bytes(files.sheets({"A": [[f"row {n}", n, "text " * 5] for n in range(60_000)]}))
+    assert await code_of(sheet, "xlsx", Limits(memory=250)) == "needs_too_much_memory"
+    assert await code_of(sheet, "xlsx", Limits(wall=0.05)) == "took_too_long"
+    assert await code_of(sheet, "xlsx", Limits(output=10_000)) == "too_much_text"
+    assert (await extract(sheet, "xlsx")).sections
+
+
+async def test_a_bomb_costs_neither_memory_nor_time(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.xlsx"
+    bomb.write_bytes(files.bomb(450))
+    began = time.monotonic()
+    assert await code_of(bomb, "xlsx", Limits()) == "unpacks_too_large"
+    assert time.monotonic() - began < 20
+
+
+async def test_a_child_that_is_killed_is_an_answer(tmp_path: Path) -> None:
+    sheet = tmp_path / "big.xlsx"
+    sheet.write_bytes(files.sheets({"A": [[f"row {n}", n] for n in range(60_000)]}))
+    reading = asyncio.create_task(extract(sheet, "xlsx"))
+    while not (found := children()):
+        await asyncio.sleep(0.01)
+    psutil.Process(found[0]).kill()
+    with pytest.raises(ExtractionFailed):
+        await reading
+
+
+async def test_cancelling_ends_the_child(tmp_path: Path) -> None:
+    sheet = tmp_path / "big.xlsx"
+    sheet.write_bytes(files.sheets({"A": [[f"row {n}", n] for n in range(60_000)]}))
+    reading = asyncio.create_task(extract(sheet, "xlsx"))
+    while not children():
+        await asyncio.sleep(0.01)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert children() == []
+
+
+async def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    assert await code_of(tmp_path / "nothing.txt", "txt", Limits()) == "content_missing"
+
+
+async def test_the_child_sees_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METACHAT_ENCRYPTION_KEY", "secret")
+    assert not any(name.startswith("METACHAT") for name in extraction._environment())
