@@ -2,33 +2,19 @@
 
 import asyncio
 import contextlib
-import dataclasses
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 from uuid import UUID
 
 from metachat.foundation.db import Database
-from metachat.foundation.log import bound, log
+from metachat.foundation.log import log
 from metachat.foundation.queue import store
-from metachat.foundation.queue.model import (
-    GiveUp,
-    Job,
-    LeaseLost,
-    Limits,
-    Postpone,
-    Retry,
-    back_off,
-    describe,
-    is_dead,
-    owner_name,
-)
+from metachat.foundation.queue.model import Job, LeaseLost, Limits, describe, is_dead, owner_name
 from metachat.foundation.queue.ready import Ready
+from metachat.foundation.queue.running import C, Handler, Runner
 from metachat.foundation.queue.settle import Settler, Then
 from metachat.foundation.realtime import Listens
-
-C = TypeVar("C")
-Handler = Callable[[Job, C], Awaitable[None]]
 
 
 class Loop(Generic[C]):
@@ -43,13 +29,10 @@ class Loop(Generic[C]):
         limits: Limits = Limits(),  # noqa: B008  (frozen)
     ) -> None:
         self.owner = owner_name()
-        self.done = 0
-        self.failed = 0
         self._database = database
         self._listener = listener
-        self._handlers = handlers
-        self._context = context
         self._limits = limits
+        self._runner = Runner(database, self.owner, handlers, context, limits)
         self._ready = Ready(limits.at_once)
         self._more = False  # the last sweep found something, and may find more
         self._lanes: dict[str, asyncio.Task[None]] = {}
@@ -59,6 +42,16 @@ class Loop(Generic[C]):
         self._kick = asyncio.Event()
         self._sweep_now = asyncio.Event()
         self._stopping = False
+
+    @property
+    def done(self) -> int:
+        """How many jobs were done since the start."""
+        return self._runner.done
+
+    @property
+    def failed(self) -> int:
+        """How many runs failed since the start."""
+        return self._runner.failed
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then finish what runs (up to `limits.drain` seconds) and give back the rest."""
@@ -117,11 +110,12 @@ class Loop(Generic[C]):
 
     async def _take(self) -> None:
         await self._kick.wait()
-        self._kick.clear()
         if self._abandoned:
             lanes = list(self._abandoned)
-            await self._change(store.LEAVE, lanes=lanes, anyway=lanes, owner=self.owner)
+            async with self._database.transaction() as db:
+                await db.execute(store.LEAVE, lanes=lanes, anyway=lanes, owner=self.owner)
             self._abandoned.difference_update(lanes)
+        self._kick.clear()
         while (free := self._limits.in_flight - len(self._lanes)) > 0:
             wanted = self._ready.take(min(free, 500))
             if not wanted:
@@ -160,12 +154,14 @@ class Loop(Generic[C]):
     async def _work(self, lane: str, tenant: UUID | None, jobs: deque[Job], died: Any) -> None:
         try:
             if died and jobs:
-                jobs[0] = await self._blame(jobs[0])
+                jobs[0] = await self._runner.blame(jobs[0])
             if not jobs:
                 jobs.extend(await self._settler.settle(lane, None, Then.MORE))
             while jobs:
                 job = jobs.popleft()
-                if not await self._run(job):
+                pause = await self._runner.run(job)
+                if pause is not None:
+                    self._want_later(pause, lane, tenant)
                     return
                 then = self._next(tenant, jobs)
                 if then is Then.LEAVE:
@@ -187,65 +183,6 @@ class Loop(Generic[C]):
         if self._stopping or (full and self._ready.others_wait(tenant)):
             return Then.LEAVE
         return Then.STAY if jobs else Then.MORE
-
-    async def _blame(self, job: Job) -> Job:
-        # A job that kills its worker must not do so for ever.
-        async with self._database.transaction() as db:
-            await db.execute(store.COUNT_DEATH, id=job.id)
-        return dataclasses.replace(job, deaths=job.deaths + 1)
-
-    async def _run(self, job: Job) -> bool:
-        """Run one job; False when its lane is left (it rests, and the job stays first)."""
-        with bound(correlation_id=job.correlation_id, job=job.id, kind=job.kind, lane=job.lane):
-            try:
-                if job.deaths >= self._limits.deaths:
-                    raise GiveUp(f"the worker died {job.deaths} times while this job ran")
-                if job.deduped:
-                    await self._change(store.START, id=job.id)
-                handler = self._handlers.get(job.kind)
-                if handler is None:
-                    raise Retry(f"this worker knows no job of kind {job.kind}")
-                async with asyncio.timeout(self._limits.run_time):
-                    await handler(job, self._context)
-            except LeaseLost:
-                raise
-            except Postpone as postponed:
-                return await self._rest(job, postponed.after)
-            except Exception as error:
-                return await self._fail(job, error)
-        self.done += 1
-        return True
-
-    async def _fail(self, job: Job, error: Exception) -> bool:
-        if job.id in job.lease.finished:
-            log.error("job failed after it was finished", error=describe(error))
-            return True
-        self.failed += 1
-        attempts = job.attempts + 1
-        if isinstance(error, GiveUp) or attempts >= self._limits.attempts:
-            log.error("job laid aside", error=describe(error), attempts=attempts)
-            values = {"attempts": attempts, "error": describe(error)}
-            if not await self._change(store.BURY, id=job.id, owner=self.owner, **values):
-                raise LeaseLost(job.lane)
-            job.lease.finished.add(job.id)
-            return True
-        asked = error.after if isinstance(error, Retry) else None
-        pause = asked if asked is not None else back_off(attempts, self._limits)
-        log.warning("job failed", error=describe(error), attempts=attempts, again_in=round(pause, 3))
-        return await self._rest(job, pause, store.COUNT_ATTEMPT)
-
-    async def _rest(self, job: Job, pause: float, and_also: str | None = None) -> bool:
-        async with self._database.transaction() as db:
-            if not await db.execute(store.REST, lane=job.lane, owner=self.owner, pause=pause):
-                raise LeaseLost(job.lane)
-            if and_also is not None:
-                await db.execute(and_also, id=job.id)
-        self._want_later(pause, job.lane, job.tenant)
-        return False
-
-    async def _change(self, statement: str, **values: Any) -> int:
-        async with self._database.transaction() as db:
-            return await db.execute(statement, **values)
 
     async def _beat(self) -> None:
         held = dict(self._lanes)

@@ -1,0 +1,103 @@
+"""Runs one job, and says what becomes of its lane: it goes on, or rests for a while."""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from metachat.foundation.db import Database
+from metachat.foundation.log import bound, log
+from metachat.foundation.queue import store
+from metachat.foundation.queue.model import (
+    GiveUp,
+    Job,
+    LeaseLost,
+    Limits,
+    Postpone,
+    Retry,
+    back_off,
+    describe,
+)
+
+C = TypeVar("C")
+Handler = Callable[[Job, C], Awaitable[None]]
+
+
+class Runner(Generic[C]):
+    """The handlers of a worker, and the consequences of how they end."""
+
+    def __init__(
+        self, database: Database, owner: str, handlers: Mapping[str, Handler[C]], context: C, limits: Limits
+    ) -> None:
+        self.done = 0
+        self.failed = 0
+        self._database = database
+        self._owner = owner
+        self._handlers = handlers
+        self._context = context
+        self._limits = limits
+
+    async def run(self, job: Job) -> float | None:
+        """Run one job; None when its lane goes on, else the seconds that it rests, the job still first.
+
+        Raises LeaseLost, and DatabaseAway when the end of the job could not be noted.
+        """
+        with bound(correlation_id=job.correlation_id, job=job.id, kind=job.kind, lane=job.lane):
+            try:
+                await self._handle(job)
+            except LeaseLost:
+                raise
+            except Postpone as postponed:
+                return await self._rest(job, postponed.after)
+            except Exception as error:
+                return await self._fail(job, error)
+        self.done += 1
+        return None
+
+    async def blame(self, job: Job) -> Job:
+        """Count a worker's death against the job: one that kills its worker must not do so for ever."""
+        await self._change(store.COUNT_DEATH, id=job.id)
+        return dataclasses.replace(job, deaths=job.deaths + 1)
+
+    async def _handle(self, job: Job) -> None:
+        if job.deaths >= self._limits.deaths:
+            raise GiveUp(f"the worker died {job.deaths} times while this job ran")
+        if job.deduped:
+            await self._change(store.START, id=job.id)
+        handler = self._handlers.get(job.kind)
+        if handler is None:
+            raise Retry(f"this worker knows no job of kind {job.kind}")
+        async with asyncio.timeout(self._limits.run_time):
+            await handler(job, self._context)
+
+    async def _fail(self, job: Job, error: Exception) -> float | None:
+        if job.id in job.lease.finished:
+            log.error("job failed after it was finished", error=describe(error))
+            return None
+        self.failed += 1
+        attempts = job.attempts + 1
+        if isinstance(error, GiveUp) or attempts >= self._limits.attempts:
+            await self._bury(job, attempts, describe(error))
+            return None
+        asked = error.after if isinstance(error, Retry) else None
+        pause = asked if asked is not None else back_off(attempts, self._limits)
+        log.warning("job failed", error=describe(error), attempts=attempts, again_in=round(pause, 3))
+        return await self._rest(job, pause, store.COUNT_ATTEMPT)
+
+    async def _bury(self, job: Job, attempts: int, error: str) -> None:
+        log.error("job laid aside", error=error, attempts=attempts)
+        if not await self._change(store.BURY, id=job.id, owner=self._owner, attempts=attempts, error=error):
+            raise LeaseLost(job.lane)
+        job.lease.finished.add(job.id)
+
+    async def _rest(self, job: Job, pause: float, and_also: str | None = None) -> float:
+        async with self._database.transaction() as db:
+            if not await db.execute(store.REST, lane=job.lane, owner=self._owner, pause=pause):
+                raise LeaseLost(job.lane)
+            if and_also is not None:
+                await db.execute(and_also, id=job.id)
+        return pause
+
+    async def _change(self, statement: str, **values: Any) -> int:
+        async with self._database.transaction() as db:
+            return await db.execute(statement, **values)
