@@ -12,7 +12,7 @@ from metachat.domain.assistant.words import stem
 _LANGUAGES = ("en", "de", "hr")
 # One meaning a line: English | German | Croatian.
 _MEANINGS = """
-delivery deliver delivered ship shipping shipment dispatch carrier courier | lieferung liefern lieferzeit versand versenden verschicken zustellung zustellen lieferkosten versandkosten | dostava dostavljati dostavljamo slati šaljemo isporuka isporučiti poštarina
+delivery deliver delivered ship shipping shipment dispatch carrier courier | lieferung liefern liefert versand versenden schicken schickt verschicken verschickt zustellung zustellen | dostava dostavljati dostavljamo dostavljate slati šaljemo šaljete šalje šaljem isporuka isporučiti poštarina
 parcel package packet | paket päckchen sendung | paket pošiljka
 arrive arrives come reach | ankommen kommen eintreffen ankunft | stići stigne stiže doći dolazi prispjeti
 return returns returning | rückgabe zurückgeben zurücksenden zurückschicken retoure rücksendung retournieren | povrat vratiti vraćanje vraćam
@@ -75,13 +75,13 @@ express fast quick urgent | express schnell eilig | brza brzo ekspres hitno
 wait waiting takes take duration time times delivered | dauer dauert dauern warten zeit lieferzeit dauerte | traje trajanje čekati čeka trajati rok
 receive get obtain | erhalten bekommen kriegen | dobiti dobijem primiti primitak
 island islands | insel inseln | otok otoci otoke
-germany german berlin munich hamburg cologne frankfurt stuttgart | deutschland deutsche berlin münchen hamburg köln frankfurt stuttgart | njemačka njemačku njemačkoj berlin münchen hamburg
-austria austrian vienna graz linz salzburg innsbruck klagenfurt | österreich österreichs österreichische wien graz linz salzburg innsbruck klagenfurt | austrija austriju austriji beč graz linz salzburg
-croatia croatian zagreb split rijeka osijek zadar dubrovnik pula | kroatien kroatische zagreb split rijeka osijek zadar dubrovnik pula | hrvatska hrvatsku hrvatskoj zagreb split rijeka osijek zadar dubrovnik pula
-switzerland swiss zurich geneva bern basel | schweiz zürich genf bern basel | švicarska švicarsku zürich ženeva
-slovenia ljubljana maribor | slowenien ljubljana marburg | slovenija ljubljana maribor
-italy rome milan | italien rom mailand | italija rim milano
-france paris | frankreich paris | francuska pariz
+germany german | deutschland deutsche | njemačka njemačku njemačkoj
+austria austrian | österreich österreichs österreichische | austrija austriju austriji
+croatia croatian | kroatien kroatische | hrvatska hrvatsku hrvatskoj
+switzerland swiss | schweiz | švicarska švicarsku
+slovenia | slowenien | slovenija
+italy | italien | italija
+france | frankreich | francuska
 eu europe european | eu europa europäisch | eu europa europski unija
 sole soles resole resoling | sohle besohlen sohlen | potplat đon poplat
 days day | tage tag tagen werktage | dan dana dani
@@ -98,6 +98,16 @@ used second-hand | gebraucht gebrauchte | rabljen rabljena polovno
 student students pupil | student studenten schüler | student studentski učenik
 company business | firma unternehmen geschäftskunden | tvrtka firma poslovni
 language speak | sprache sprechen sprecht | jezik govoriti govorite
+"""
+# A customer names the town where the document names the country: the country's first English word, its towns.
+_TOWNS = """
+germany: berlin munich münchen hamburg cologne köln frankfurt stuttgart leipzig dresden nürnberg bremen hannover
+austria: vienna wien beč graz linz salzburg innsbruck klagenfurt villach bregenz wels
+croatia: zagreb split rijeka osijek zadar dubrovnik pula varaždin šibenik karlovac
+switzerland: zurich zürich geneva genf bern basel lausanne
+slovenia: ljubljana maribor celje koper
+italy: rome rom rim milan mailand milano
+france: paris pariz lyon
 """
 
 # Verbs that fall apart in a sentence, put together again: the parts alone mean something else.
@@ -146,3 +156,19 @@ def _index(language: str) -> dict[str, frozenset[int]]:
         for word in line.split("|")[column].split():
             found.setdefault(stem(word, language), set()).add(number)
     return {stemmed: frozenset(numbers) for stemmed, numbers in found.items()}
+
+
+@cache
+def country_of(stemmed: str, language: str) -> frozenset[int]:
+    """Gives the meaning of the country that a town lies in; empty for other words."""
+    return _towns(language).get(stemmed, frozenset())
+
+
+@cache
+def _towns(language: str) -> dict[str, frozenset[int]]:
+    found = {}
+    for line in _TOWNS.strip().splitlines():
+        country, _, towns = line.partition(":")
+        for town in towns.split():
+            found[stem(town, language)] = meanings_of(stem(country, "en"), "en")
+    return found

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from metachat.domain.assistant import words
-from metachat.domain.assistant.concepts import joined, meanings_of
+from metachat.domain.assistant.concepts import country_of, joined, meanings_of
 from metachat.domain.assistant.kinds import answers_its_kind
 from metachat.domain.assistant.likeness import Scale
 from metachat.domain.assistant.sentences import spans
 from metachat.domain.knowledge import Passage
 
 # How sure we are that a word asked for is met: by itself, in a compound ("Zelt" in "Zeltverleih"), by one of
-# its family or meaning, by a part of it only ("Schuh" for "Wanderschuh").
+# its family or meaning, by a part of it only ("Schuh" for "Wanderschuh", the country for a town).
 _SAME, _COMPOUND, _FAMILY, _MEANING, _PART = 1.0, 0.9, 0.8, 0.8, 0.6
 _SHORTEST_PART = 4
 _SHORTEST_FAMILY = 5
@@ -158,14 +158,16 @@ def _match(stemmed: str, language: str, stems: frozenset[str], other: str) -> fl
 
 @lru_cache(maxsize=100_000)
 def _alike(wanted: str, language: str, found: str, other: str) -> float:
-    if len(wanted) >= _SHORTEST_PART and wanted in found:
+    if language == other and len(wanted) >= _SHORTEST_PART and wanted in found:
         return _COMPOUND
     shared = _common_start(wanted, found)
     if shared >= _SHORTEST_FAMILY and shared >= _LEAST_FAMILY * max(len(wanted), len(found)):
         return _FAMILY
-    if meanings_of(wanted, language) & meanings_of(found, other):
+    meant = meanings_of(found, other)
+    if meanings_of(wanted, language) & meant:
         return _MEANING
-    return _PART if len(found) >= _SHORTEST_PART and found in wanted else 0.0
+    part = language == other and len(found) >= _SHORTEST_PART and found in wanted
+    return _PART if part or country_of(wanted, language) & meant else 0.0
 
 
 def _common_start(one: str, two: str) -> int:

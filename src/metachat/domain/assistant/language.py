@@ -3,6 +3,7 @@
 import re
 
 from metachat.domain.assistant import words
+from metachat.domain.assistant.concepts import meanings_of
 from metachat.domain.assistant.model import Question
 
 _DEFAULT = "en"
@@ -25,6 +26,7 @@ def detect(text: str) -> str | None:
         language: words.function_words(text, language)
         + 2 * bool(language in _LETTERS and _LETTERS[language].search(lowered))
         + 0.5 * len(ending.findall(lowered))
+        + 0.5 * sum(bool(meanings_of(words.stem(word, language), language)) for word in words.tokens(text))
         for language, ending in _ENDINGS.items()
     }
     best, second = sorted(scores, key=lambda language: -scores[language])[:2]

@@ -16,11 +16,11 @@ _ALGORITHMS = {"en": "english", "de": "german", "hr": "serbian"}
 _FUNCTION_WORDS = {
     "en": """a about after again ago all also am an and another any anybody anyone anything are around as ask at away
         be because been before being but by can cant could d did didn do does doesn doing don done each either
-        else etc ever far few for from get gets getting give go goes going gonna got great had happen happens has
+        else etc ever far few for from get gets getting give go goes going gonna got great had happen happens has high
         have having he help hello her here hers hey hi him his how however i id if ill im in into is isn it its
         ive just know let like ll long long lot m make makes many may maybe me might mine more most much must my
-        need needs never new no not now of off often ok okay on one only onto or other our out over own per
-        perhaps please possible put question quite rather re really s same say see shall she should show since so
+        need needs never new no not nothing now of off often ok okay on one only onto or other our out over own per
+        perhaps please possible put question quite rather re really s same say see shall she should show shows since so
         some somebody someone something soon still stuff such sure t take takes tell than thank thanks that thats
         the their them then there theres these they thing things this those though through till to too try under
         until up us use ve very via wanna want wants was way we well were what whats when where whether which
@@ -29,9 +29,9 @@ _FUNCTION_WORDS = {
         bekommen bekommt bin bis bist bitte brauche brauchen braucht da dabei dafür daher damit dann danke darf
         darfst das dass davon dazu dem den denn der des deshalb dein deine deinen dich die dies diese diesem
         diesen dieser dieses dir doch dort du durch dürfen eigentlich ein eine einem einen einer eines einfach er
-        es etwas euch euer eure euren fragen frage für gab ganz geben gegen gehen geht gern gerne gibt gibts gut
-        habe haben habt hallo hast hat hatte hätte hier hi hilfe ich ihm ihn ihnen ihr ihre ihrem ihren ihrer im
-        immer in ins irgendwie ist ja jede jedem jeden jeder jedes jemand jetzt kann kannst kein keine keinen
+        es etwas euch euer eure euren fragen frage für fürs gab ganz geben gegen gehen geht gern gerne gibt gibts gut
+        habe haben habt hallo hast hat hatte hätte hier hi hilfe hoch ich ihm ihn ihnen ihr ihre ihrem ihren ihrer im
+        immer in ins irgendwann irgendwie ist ja jede jedem jeden jeder jedes jemand jetzt kann kannst kein keine keinen
         könnt könnte können könnten krieg kriege kriegen lang lange leider mache machen macht mal man mehr mein
         meine meinem meinen meiner mich mir mit möchte möglich muss müssen musst nach nehmen nicht nichts nie noch
         nun nur ob oder oft ohne per schon sehr sein seine seit sich sie sind so soll sollte sollen sonst tun tut
