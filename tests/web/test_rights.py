@@ -5,7 +5,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from tests.web.conftest import Office
+from tests.web.conftest import PASSWORD, Office
 
 from metachat.domain import channels, conversations
 from metachat.domain.accounts import ApiScope, Role
@@ -133,6 +133,12 @@ async def test_a_person_of_two_tenants_keeps_one_password(acme: Office, rival: O
     assert (welcome.status_code, welcome.json()["password"]) == (201, None)
     at_rival = await rival.enters(Role.AGENT)
     assert at_rival.session["tenant"]["slug"] == "stranger"
+    # Which of the two it is, they say when they sign in; a third they cannot name.
+    who = {"email": "agent@stranger.example", "password": PASSWORD}
+    here = await acme.client.post("/api/v1/session", json=who | {"tenant": "acme"})
+    acme.client.cookies.clear()
+    assert (here.json()["tenant"]["slug"], here.json()["member"]["role"]) == ("acme", "viewer")
+    assert (await acme.client.post("/api/v1/session", json=who | {"tenant": "third"})).status_code == 401
     taken = {"email": "agent@stranger.example", "password": "an attacker's choice"}
     assert (await acme.client.post("/api/v1/session", json=taken)).status_code == 401
 

@@ -1,5 +1,6 @@
 """The OpenAPI document: what the framework knows of the routes, and what holds for all of them."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -11,14 +12,17 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, Reference, SecurityScheme, Tag
 from typing_extensions import override
 
+from metachat.domain.accounts import ApiScope
 from metachat.web.access import LOCAL_COOKIE, SECURE_COOKIE
 
-_ABOUT = """\
+_ABOUT = f"""\
 Answers of your assistant, your knowledge, your conversations and your account.
 
 Send an API key as `Authorization: Bearer mc_...`; a key does only what its scopes allow. Errors are problem
 documents (RFC 9457) whose `code` is for programs and whose `title` is for people. Lists come in pages:
 follow `next_cursor`. A POST with an `Idempotency-Key` has one effect, however often it is sent within a day.
+
+Scopes of keys: {", ".join(f"`{scope.value}`" for scope in ApiScope)}.
 """
 _TAGS = {
     "Ask": "One question, one whole answer with its sources.",
@@ -127,9 +131,10 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
         responses["204"].pop("content", None)
     problems = [*_ALWAYS, *(_WRITING if method != "get" else ()), *(_MISSING if "{" in path else ())]
     responses.update({status: {"$ref": f"#/components/responses/Problem{status}"} for status in problems})
-    summary, _, rest = operation.get("description", "").partition("\n")
-    operation["summary"] = summary.rstrip(".")
-    operation["description"] = rest.strip() or summary
+    told = operation.get("description", "")
+    # The first clause is the title; whoever reads only titles still reads what the route does.
+    operation["summary"] = re.split(r"[;:\n]", told, maxsplit=1)[0].rstrip(".")
+    operation["description"] = told.removeprefix(operation["summary"] + ".\n").strip()
     if method == "post" and operation["operationId"] not in _WITHOUT_KEY:
         operation.setdefault("parameters", []).append(_REPEATABLE)
 
