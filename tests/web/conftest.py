@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from tests.web.process import Process
 
 from metachat.domain import accounts
 from metachat.domain.accounts import ApiScope, Role
@@ -14,7 +15,6 @@ from metachat.foundation.scope import open_scope
 from metachat.foundation.settings import load
 from metachat.web.app import create_app
 from metachat.wiring import Platform, open_platform
-from tests.web.process import Process
 
 PASSWORD = "correct horse battery"
 ADDRESS = "http://127.0.0.1:8080"
