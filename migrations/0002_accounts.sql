@@ -38,7 +38,7 @@ CREATE POLICY visible ON users USING (
   email = current_credential() OR id::text = current_credential()
   OR EXISTS (SELECT FROM members m WHERE m.user_id = users.id AND m.tenant_id = current_tenant())
 ) WITH CHECK (true);
-GRANT SELECT, INSERT, UPDATE ON users TO metachat_app, metachat_worker;
+GRANT SELECT, INSERT, UPDATE ON users TO metachat_app;
 
 CREATE TABLE sessions (
   tenant_id uuid NOT NULL,
@@ -109,3 +109,6 @@ CREATE TABLE throttles (
 );
 CREATE INDEX throttles_by_end ON throttles (window_ends_at);
 GRANT SELECT, INSERT, UPDATE, DELETE ON throttles TO metachat_app, metachat_worker;
+
+-- The worker reads customers' files and speaks to models: what lets people in is none of its business.
+REVOKE ALL ON sessions, api_keys, idempotency_keys FROM metachat_worker;

@@ -89,6 +89,13 @@ async def test_the_application_cannot_read_the_queue(app_db: Database) -> None:
                 await db.all(f"SELECT * FROM {table}")
 
 
+async def test_the_worker_cannot_read_what_lets_people_in(worker_db: Database, tenant: TenantId) -> None:
+    for table in ("users", "sessions", "api_keys", "idempotency_keys"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with worker_db.transaction(tenant=tenant) as db:
+                await db.all(f"SELECT * FROM {table}")
+
+
 async def test_the_application_is_neither_owner_nor_above_the_wall(app_db: Database) -> None:
     async with app_db.transaction() as db:
         role = await db.one(
