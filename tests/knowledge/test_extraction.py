@@ -33,7 +33,7 @@ async def code_of(path: Path, kind: str, limits: Limits) -> str:
 async def test_memory_time_and_output_are_limited(tmp_path: Path) -> None:
     sheet = tmp_path / "big.xlsx"
     sheet.write_bytes(files.sheets({"A": [[f"row {n}", n, "text " * 5] for n in range(60_000)]}))
-    assert await code_of(sheet, "xlsx", Limits(memory=250)) == "needs_too_much_memory"
+    assert await code_of(sheet, "xlsx", Limits(memory=200)) == "needs_too_much_memory"
     assert await code_of(sheet, "xlsx", Limits(wall=0.05)) == "took_too_long"
     assert await code_of(sheet, "xlsx", Limits(output=10_000)) == "too_much_text"
     assert (await extract(sheet, "xlsx")).sections

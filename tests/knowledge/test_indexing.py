@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from metachat.domain import knowledge
-from metachat.domain.knowledge import DocumentNotFound, PassageNotFound
+from metachat.domain.knowledge import DocumentNotFound, EmbeddingFailed, PassageNotFound
 from metachat.domain.knowledge.model import BadName, EmptyFile, UnsupportedFile, WrongExtension
 from metachat.foundation.blobs import TooLarge
 from metachat.foundation.scope import open_scope
@@ -125,6 +125,21 @@ async def test_a_run_that_died_is_done_again(library: Library) -> None:
     await library.work()
     assert (await library.find(document.id)).status == "ready"
     assert await library.count("chunks") == 2
+
+
+async def test_a_model_that_is_away_is_told_and_tried_again(library: Library) -> None:
+    def away() -> None:
+        raise EmbeddingFailed
+
+    library.embedder.before_batch = away
+    document = await library.upload("help.md", RETURNS)
+    with pytest.raises(EmbeddingFailed):
+        await library.work()
+    waiting = await library.find(document.id)
+    assert (waiting.status, waiting.error_code) == ("pending", "embedding_failed")
+    library.embedder.before_batch = lambda: None
+    again = await library.learn("help.md", RETURNS)  # uploading once more is a way to try again, too
+    assert (again.id, again.status, again.error_code) == (document.id, "ready", None)
 
 
 async def test_deleting_leaves_nothing(library: Library, other_library: Library) -> None:

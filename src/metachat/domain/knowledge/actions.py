@@ -61,12 +61,13 @@ async def add(scope: Scope, blobs: DiskBlobs, received: Received) -> Document:
     if not blobs.for_tenant(scope.tenant).path(stored.sha256).exists():
         raise DocumentNotFound("The same content was deleted while it arrived; upload it again.")
     known = await store.find_by_name(scope, name)
-    if (
-        known is not None
-        and known.sha256 == stored.sha256
-        and known.status in ("ready", "pending", "processing")
-    ):
-        return known
+    if known is not None and known.sha256 == stored.sha256:
+        if known.status == "ready":
+            return known
+        if known.status in ("pending", "processing"):
+            # Its job may have given up; one too many finds nothing to do.
+            await index_later(scope, known.id)
+            return known
     document = await store.save_upload(
         scope,
         {

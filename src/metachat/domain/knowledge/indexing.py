@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from metachat.domain import events
 from metachat.domain.knowledge import actions, store
 from metachat.domain.knowledge.chunking import chunk, for_embedding
-from metachat.domain.knowledge.embedding.contract import Embedder, Vector
-from metachat.domain.knowledge.extraction import MESSAGES, Extracted, ExtractionFailed, Limits, extract
+from metachat.domain.knowledge.embedding.contract import Embedder, EmbeddingFailed, Vector
+from metachat.domain.knowledge.extraction import Extracted, ExtractionFailed, Limits, extract
 from metachat.domain.knowledge.filetypes import type_of
 from metachat.domain.knowledge.language import configuration, detect_language, searchable
 from metachat.domain.knowledge.model import Chunk, Document, Status
@@ -29,6 +29,8 @@ _STALE = (
     "The embedding model has changed from {old} to {new}, and their vectors cannot be compared. "
     "Index all documents again with the new model."
 )
+
+_MODEL_AWAY = "The embedding model does not answer. It is asked again by itself; nothing needs to be done."
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ async def index(workshop: Workshop, tenant: TenantId, document_id: DocumentId) -
             raise ExtractionFailed("too_much_text")
         vectors = await _embed(workshop, tenant, document, chunks)
         await _swap(workshop, tenant, document, extracted, chunks, vectors)
+    except EmbeddingFailed as failure:
+        # Shown while the queue tries again; what else may fail in passing is not worth a line to people.
+        await _fail(workshop, tenant, document, "pending", failure.code, _MODEL_AWAY)
+        raise
     except ExtractionFailed as failure:
         await _fail(workshop, tenant, document, "failed", failure.code, failure.message)
     except _Superseded:
@@ -161,7 +167,6 @@ def _row(document: Document, language: str, piece: Chunk, vector: Vector) -> dic
 async def _fail(
     workshop: Workshop, tenant: TenantId, document: Document, status: Status, code: str, message: str
 ) -> None:
-    assert status == "stale" or code in MESSAGES
     async with open_scope(workshop.database, tenant, actor="worker") as scope:
         if await store.fail(scope, document, status, code, message):
             await events.record(scope, "document.failed", subject=document.id, name=document.name, code=code)
