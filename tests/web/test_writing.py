@@ -7,8 +7,10 @@ import httpx
 import pytest
 from tests.web.conftest import Office, Person
 
+from metachat.domain import events
 from metachat.domain.accounts import ApiScope, Role
 from metachat.foundation.db import Database
+from metachat.foundation.scope import open_scope
 
 NEW_KEY = {"name": "shop", "scopes": ["ask"]}
 ONCE = {"Idempotency-Key": "order-4711"}
@@ -166,3 +168,16 @@ async def test_a_bug_tells_its_number_and_nothing_else(
     assert (answer.status_code, problem["code"], problem["request_id"]) == (500, "internal", "case-7")
     assert "api_keys_gone" not in answer.text
     assert "relation" not in answer.text
+
+
+async def test_events_are_followed_with_a_cursor(acme: Office, rival: Office) -> None:
+    agent, stranger = await acme.enters(Role.AGENT), await rival.enters(Role.AGENT)
+    async with open_scope(acme.platform.database, acme.tenant, actor="test") as scope:
+        for number in range(3):
+            await events.record(scope, "message.received", number=number)
+    first = (await agent.sends("GET", "/api/v1/events?limit=2")).json()
+    rest = (await agent.sends("GET", f"/api/v1/events?cursor={first['next_cursor']}")).json()
+    assert [one["data"]["number"] for one in first["items"] + rest["items"]] == [0, 1, 2]
+    quiet = (await agent.sends("GET", f"/api/v1/events?cursor={rest['next_cursor']}")).json()
+    assert (quiet["items"], quiet["next_cursor"]) == ([], rest["next_cursor"])
+    assert (await stranger.sends("GET", "/api/v1/events")).json()["items"] == []

@@ -67,9 +67,9 @@ async def change_password(request: Request[Any, Any, Any], data: PasswordChange)
     """Change one's own password; all other sessions of yours end."""
     async with access.scope(request):
         grant = access.grant(request)
-    member = _member(grant)
-    database, hashed = access.platform_of(request).database, await accounts.new_hash(data.new)
+    member, database = _member(grant), access.platform_of(request).database
     await accounts.check_password(database, member.id, data.current, access.pepper(request))
+    hashed = await accounts.new_hash(data.new)
     async with access.scope(request) as scope:
         await accounts.change_password(scope, member.id, hashed, spare=grant.session)
 
