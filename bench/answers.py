@@ -1,6 +1,7 @@
-"""Quality of the built-in answerer: the demo's questions, over the demo's documents, found by the real search.
+"""Quality of the built-in answerer: the demo's questions over the demo's documents, by the real search.
 
-Half of the questions ("tune") was used to fit the answerer's weights; the other half ("held_out") only measures.
+Half of the questions ("tune") was used to fit the answerer's weights; the other half ("held_out") only
+measures.
 `python -m bench.answers tune` lists every question of that half with what was answered.
 """
 
@@ -75,16 +76,15 @@ def figures(name: str, asked: Sequence[Asked], *, limits: tuple[float | None, fl
     """The shares of a group of questions."""
     answerable = [one for one in asked if one.question["answerable"]]
     rest = [one for one in asked if not one.question["answerable"]]
+    shares = {
+        f"{name}: right document cited ({len(answerable)})": ([one.right for one in answerable], limits[0]),
+        f"{name}: expected words said ({len(answerable)})": ([one.says_it for one in answerable], None),
+        f"{name}: unanswerable declined ({len(rest)})": ([one.right for one in rest], limits[1]),
+    }
     return [
-        Result(f"{name}: right document cited ({len(answerable)})", share([o.right for o in answerable]), "", limits[0], better="higher"),
-        Result(f"{name}: expected words said ({len(answerable)})", share([o.says_it for o in answerable]), "", better="higher"),
-        Result(f"{name}: unanswerable declined ({len(rest)})", share([o.right for o in rest]), "", limits[1], better="higher"),
-    ]  # fmt: skip
-
-
-def share(hits: Sequence[bool]) -> float:
-    """The share of hits."""
-    return sum(hits) / len(hits)
+        Result(label, sum(hits) / len(hits), "", limit, better="higher")
+        for label, (hits, limit) in shares.items()
+    ]
 
 
 async def ask_all(split: str | None = None) -> list[Asked]:
@@ -106,7 +106,7 @@ async def ask_all(split: str | None = None) -> list[Asked]:
 
 @asynccontextmanager
 async def help_centre() -> AsyncIterator[tuple[Search, Embedder]]:
-    """The demo's documents, indexed by the bundled model in a database of their own; and the search in them."""
+    """The demo's documents, indexed by the bundled model in a database of their own, and its search."""
     async with served() as dsns:
         worker = await Database.open(dsns["worker"])
         embedder = BundledEmbedder()

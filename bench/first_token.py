@@ -12,7 +12,7 @@ LIMIT = 150.0
 
 
 async def run() -> list[Result]:
-    """Ask each answerable question once, one after the other, as a customer does; the first one counts too."""
+    """Ask each answerable question once, one after the other; the first one counts too."""
     questions = [json.loads(line) for line in QUESTIONS.read_text().splitlines()]
     async with help_centre() as (search, embedder):
         answerer = Extractive(embedder)

@@ -6,12 +6,12 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from tests.fakes.model_server import ModelServer, Reply
 
 from metachat.domain.assistant import Answer, Answerer, AnswerRequest, Final, Profile, Question, Text, respond
 from metachat.domain.assistant.model import (
     CredentialsRejected,
     ModelFailed,
-    ModelGarbled,
     ModelRefusedRequest,
     ModelThrottled,
     ModelTimedOut,
@@ -21,8 +21,8 @@ from metachat.domain.assistant.models.hosted import Hosted
 from metachat.domain.knowledge import Passage
 from metachat.foundation.ids import DocumentId
 from metachat.foundation.outbound import Outbound
-from tests.fakes.model_server import ModelServer, Reply
 
+PACKAGE = "metachat.domain.assistant.models"
 PROVIDERS = ["openai", "anthropic", "ollama"]
 SHIPPING = Passage(
     chunk_id=7,
@@ -190,7 +190,7 @@ def test_a_process_that_asks_no_model_does_not_load_the_libraries() -> None:
     import sys
 
     loaded = subprocess.run(
-        [sys.executable, "-c", "import sys, json, metachat.domain.assistant.models; print(json.dumps(list(sys.modules)))"],
+        [sys.executable, "-c", f"import sys, json, {PACKAGE}; print(json.dumps(list(sys.modules)))"],
         capture_output=True, check=True, text=True,
     )  # fmt: skip
     assert not {"pydantic_ai", "openai", "anthropic"} & set(json.loads(loaded.stdout))

@@ -1,5 +1,7 @@
 """Sentences are cut where people would cut them, and no text is lost."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,4 +47,4 @@ def test_a_wrapped_line_goes_on() -> None:
 def test_nothing_is_lost_and_nothing_overlaps(text: str) -> None:
     for found in (spans(text), spans(text, NO_WRAPPING)):
         assert "".join("".join(text[s.start : s.end].split()) for s in found) == "".join(text.split())
-        assert all(one.end <= two.start for one, two in zip(found, found[1:], strict=False))
+        assert all(one.end <= two.start for one, two in pairwise(found))

@@ -5,8 +5,9 @@
         ... ask server.openai_url or server.anthropic_url ...
         assert "two days" in server.requests[0].data
 
-It speaks OpenAI's chat completions (which Ollama speaks too) and embeddings, and Anthropic's messages, streamed
-or whole, over real HTTP, from a thread of its own. Without a script every answer is `default`, at once.
+It speaks OpenAI's chat completions (which Ollama speaks too) and embeddings, and Anthropic's messages,
+streamed or whole, over real HTTP, from a thread of its own. Without a script every answer is `default`,
+at once.
 """
 
 import asyncio
@@ -16,9 +17,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
-
-from typing_extensions import Self
+from typing import Any, Self
 
 _PIECE = 12
 
@@ -219,7 +218,7 @@ class AnthropicWire:
         """The stream: start, one delta a piece, the end with its usage."""
         begun = {
             **self._head(asked),
-            "content": [],
+            "content": list[Any](),
             "stop_reason": None,
             "usage": {"input_tokens": 100, "output_tokens": 1},
         }

@@ -10,50 +10,69 @@ from functools import cache
 from metachat.domain.assistant.words import stem
 
 _LANGUAGES = ("en", "de", "hr")
-# One meaning a line: English | German | Croatian.
+# One meaning a line, English | German | Croatian; an indented line goes on with the one before.
 _MEANINGS = """
-delivery deliver delivered ship shipping shipment dispatch carrier courier | lieferung liefern liefert versand versenden schicken schickt verschicken verschickt zustellung zustellen | dostava dostavljati dostavljamo dostavljate slati šaljemo šaljete šalje šaljem isporuka isporučiti poštarina
+delivery deliver delivered ship shipping shipment dispatch carrier courier | lieferung liefern liefert
+    versand versenden schicken schickt verschicken verschickt zustellung zustellen | dostava dostavljati
+    dostavljamo dostavljate slati šaljemo šaljete šalje šaljem isporuka isporučiti poštarina
 parcel package packet | paket päckchen sendung | paket pošiljka
 arrive arrives come reach | ankommen kommen eintreffen ankunft | stići stigne stiže doći dolazi prispjeti
-return returns returning | rückgabe zurückgeben zurücksenden zurückschicken retoure rücksendung retournieren | povrat vratiti vraćanje vraćam
-refund refunded reimburse | erstattung erstatten rückerstattung rückzahlung | povrat vraćamo vratiti refundacija
-exchange swap replace replacement | umtausch umtauschen tauschen ersatz ersetzen | zamjena zamijeniti zamjenski
+return returns returning | rückgabe zurückgeben zurücksenden zurückschicken retoure rücksendung
+    retournieren | povrat vratiti vraćanje vraćam
+refund refunded reimburse | erstattung erstatten rückerstattung rückzahlung | povrat vraćamo vratiti
+    refundacija
+exchange swap replace replacement | umtausch umtauschen tauschen ersatz ersetzen | zamjena zamijeniti
+    zamjenski
 warranty guarantee guaranteed | garantie gewährleistung | jamstvo garancija garancijski odgovornost
-claim report complain complaint | melden reklamation reklamieren beschwerde garantiefall | prijaviti prijava reklamacija reklamirati prigovor
-defect defective faulty fault broken damage damaged | defekt kaputt schaden beschädigt mangel fehler | kvar pokvaren oštećen oštećenje neispravan greška pogreška nedostatak
+claim report complain complaint | melden reklamation reklamieren beschwerde garantiefall | prijaviti
+    prijava reklamacija reklamirati prigovor
+defect defective faulty fault broken damage damaged | defekt kaputt schaden beschädigt mangel fehler |
+    kvar pokvaren oštećen oštećenje neispravan greška pogreška nedostatak
 repair repairs repaired fix mend | reparatur reparieren reparierbar | popravak popravci popraviti servis
 pay payment paying | zahlen bezahlen zahlung bezahlung zahlungsart | platiti plaćanje plaćati
 cash | bar bargeld barzahlung | gotovina gotovinom
 cod delivery pay | nachnahme | pouzeće pouzećem
 invoice bill | rechnung | račun faktura
 receipt proof purchase | beleg kassenbon kaufbeleg kassenzettel quittung | račun potvrda
-price prices cost costs charge fee expensive | preis preise kosten kostet kostets gebühr zuschlag teuer | cijena cijene stoji košta koštati trošak naknada
-free gratis complimentary | gratis kostenlos umsonst versandkostenfrei kostenfrei gratisversand | besplatno besplatna besplatan gratis
+price prices cost costs charge fee expensive | preis preise kosten kostet kostets gebühr zuschlag teuer |
+    cijena cijene stoji košta koštati trošak naknada
+free gratis complimentary | gratis kostenlos umsonst versandkostenfrei kostenfrei gratisversand |
+    besplatno besplatna besplatan gratis
 discount reduction rebate | rabatt ermäßigung nachlass vergünstigung | popust sniženje
 code coupon promo | code gutscheincode rabattcode | kod kupon
-gift present voucher card | gutschein geschenkkarte geschenkgutschein geschenk | poklon bon poklon-kartica vaučer
+gift present voucher card | gutschein geschenkkarte geschenkgutschein geschenk | poklon bon poklon-kartica
+    vaučer
 order orders ordered ordering | bestellung bestellen bestellt auftrag | narudžba naručiti naručio naručeno
-cancel cancelling cancellation | stornieren storno abbestellen widerruf widerrufen | otkazati otkazivanje stornirati
+cancel cancelling cancellation | stornieren storno abbestellen widerruf widerrufen | otkazati otkazivanje
+    stornirati
 change modify edit correct | ändern änderung umändern korrigieren | promijeniti izmijeniti izmjena promjena
 minimum least | mindestens mindestbestellwert bestellwert | minimalno minimalni najmanje iznos
-open opening hours close closed closing | offen geöffnet öffnungszeiten aufmachen schließen geschlossen zu | otvoreno otvoren radno vrijeme zatvoreno zatvoren radite
+open opening hours close closed closing | offen geöffnet öffnungszeiten aufmachen schließen geschlossen zu
+    | otvoreno otvoren radno vrijeme zatvoreno zatvoren radite
 shop store branch | geschäft laden filiale | trgovina dućan poslovnica prodavaonica
 pickup collect | abholen abholung selbstabholung | preuzeti preuzimanje podići
-contact phone telephone call reach | kontakt telefon telefonisch anrufen erreichen telefonnummer | kontakt telefon nazvati telefonski zvati
+contact phone telephone call reach | kontakt telefon telefonisch anrufen erreichen telefonnummer | kontakt
+    telefon nazvati telefonski zvati
 e-mail email mail write | e-mail mail schreiben | e-mail mail e-pošta e-poruka pisati
 address location where | adresse standort | adresa lokacija
-expire expiry valid validity last lasts | gültig gültigkeit verfallen verfall ablaufen gelten | vrijedi vrijediti istječe istek valjan rok
-rent rental hire lend borrow | leihen ausleihen verleih verleihen mieten miete | najam iznajmiti posuditi posudba najmiti
+expire expiry valid validity last lasts | gültig gültigkeit verfallen verfall ablaufen gelten | vrijedi
+    vrijediti istječe istek valjan rok
+rent rental hire lend borrow | leihen ausleihen verleih verleihen mieten miete | najam iznajmiti posuditi
+    posudba najmiti
 deposit | kaution anzahlung | polog kaucija
-book booking appointment reserve reservation | termin buchen reservieren reservierung | termin rezervirati rezervacija
+book booking appointment reserve reservation | termin buchen reservieren reservierung | termin rezervirati
+    rezervacija
 size sizes fit fitting | größe größen passen passt | veličina veličine broj paše odgovara
 colour color | farbe | boja
-wash washing clean cleaning | waschen wäsche reinigen reinigung putzen säubern | prati oprati pranje čistiti čišćenje
-waterproof waterproofing reproof proofing | imprägnieren imprägnierung wasserdicht | impregnirati impregnacija vodonepropusno nepromočivo
+wash washing clean cleaning | waschen wäsche reinigen reinigung putzen säubern | prati oprati pranje
+    čistiti čišćenje
+waterproof waterproofing reproof proofing | imprägnieren imprägnierung wasserdicht | impregnirati
+    impregnacija vodonepropusno nepromočivo
 dry drying | trocknen trocken | sušiti osušiti sušenje
 wet damp | nass feucht | mokro mokar vlažan
 leak leaking water | undicht wasser | propušta curi voda
-shoe shoes boot boots footwear | schuh schuhe stiefel bergschuhe wanderschuhe | cipela cipele obuća čizme gojzerice
+shoe shoes boot boots footwear | schuh schuhe stiefel bergschuhe wanderschuhe | cipela cipele obuća čizme
+    gojzerice
 jacket jackets coat | jacke jacken mantel | jakna jakne kaput
 clothes clothing garment | kleidung bekleidung | odjeća odjevni
 tent tents | zelt zelte | šator šatori
@@ -63,7 +82,8 @@ lost missing | verloren verloren weg fehlt | izgubljen izgubiti izgubio nestao
 customs duty import | zoll | carina
 account login profile | konto kundenkonto anmelden login | račun profil prijava korisnički
 password | passwort kennwort | lozinka
-points loyalty member membership | punkte treueprogramm mitglied mitgliedschaft | bodovi vjernost član članstvo
+points loyalty member membership | punkte treueprogramm mitglied mitgliedschaft | bodovi vjernost član
+    članstvo
 birthday | geburtstag | rođendan
 newsletter subscribe unsubscribe | newsletter abonnieren abmelden | newsletter pretplata odjaviti
 data privacy delete | daten datenschutz löschen | podaci privatnost brisati izbrisati
@@ -72,7 +92,8 @@ today | heute | danas
 saturday weekend | samstag wochenende | subota vikend
 sunday holiday | sonntag feiertag | nedjelja praznik blagdan
 express fast quick urgent | express schnell eilig | brza brzo ekspres hitno
-wait waiting takes take duration time times delivered | dauer dauert dauern warten zeit lieferzeit dauerte | traje trajanje čekati čeka trajati rok
+wait waiting takes take duration time times delivered | dauer dauert dauern warten zeit lieferzeit dauerte
+    | traje trajanje čekati čeka trajati rok
 receive get obtain | erhalten bekommen kriegen | dobiti dobijem primiti primitak
 island islands | insel inseln | otok otoci otoke
 germany german | deutschland deutsche | njemačka njemačku njemačkoj
@@ -101,7 +122,7 @@ language speak | sprache sprechen sprecht | jezik govoriti govorite
 """
 # A customer names the town where the document names the country: the country's first English word, its towns.
 _TOWNS = """
-germany: berlin munich münchen hamburg cologne köln frankfurt stuttgart leipzig dresden nürnberg bremen hannover
+germany: berlin munich münchen hamburg cologne köln frankfurt stuttgart leipzig dresden nürnberg bremen
 austria: vienna wien beč graz linz salzburg innsbruck klagenfurt villach bregenz wels
 croatia: zagreb split rijeka osijek zadar dubrovnik pula varaždin šibenik karlovac
 switzerland: zurich zürich geneva genf bern basel lausanne
@@ -152,7 +173,7 @@ def _index(language: str) -> dict[str, frozenset[int]]:
         return {}
     column = _LANGUAGES.index(language)
     found: dict[str, set[int]] = {}
-    for number, line in enumerate(_MEANINGS.strip().splitlines()):
+    for number, line in enumerate(_MEANINGS.replace("\n    ", " ").strip().splitlines()):
         for word in line.split("|")[column].split():
             found.setdefault(stem(word, language), set()).add(number)
     return {stemmed: frozenset(numbers) for stemmed, numbers in found.items()}

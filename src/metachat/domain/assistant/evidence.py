@@ -41,7 +41,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A passage, the share of the question's words that it and its titles have, and whether it offers the kind."""
+    """A passage as evidence: the shares of the question's words that it and its titles have, how near it is
+    in meaning, and whether it offers the kind of thing that is asked for.
+    """
 
     number: int
     passage: Passage

@@ -162,7 +162,8 @@ def _around(passage: Passage, quote: str) -> str:
     """Gives the whole sentences that a quote is from, under their heading."""
     start = passage.text.find(quote)
     end = start + len(quote)
-    whole = [passage.text[one.start : one.end] for one in spans(passage.text) if one.start < end and start < one.end]
+    touched = [one for one in spans(passage.text) if one.start < end and start < one.end]
+    whole = [passage.text[one.start : one.end] for one in touched]
     return "\n".join([passage.heading or "", *whole])
 
 

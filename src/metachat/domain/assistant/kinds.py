@@ -13,7 +13,10 @@ _UNITS = (
     r"stunden?|minuten?|\w*tage?n?|werktags?|wochen?|monate?n?|jahre?n?|"
     r"sati?|sata|minut\w*|dana?|dan|tjed\w+|mjesec\w*|godin\w+"
 )
-_MONEY = r"[€$£]|\b(?:eur|euros?|usd|chf|kn|kuna|dollars?)\b|\b\w*(?:kostenlos|gratis|kostenfrei)\b|\bfree\b|\bbesplatn\w+"
+_MONEY = (
+    r"[€$£]|\b(?:eur|euros?|usd|chf|kn|kuna|dollars?)\b|"
+    r"\b\w*(?:kostenlos|gratis|kostenfrei)\b|\bfree\b|\bbesplatn\w+"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +33,33 @@ def _kind(asked: str, answered: str) -> Kind:
 
 _KINDS = (
     _kind(
-        r"\bhow long\b|\bhow (?:many|much) (?:days|weeks|months|years|hours|time)|\bhow (?:often|soon|fast|quickly)\b|\bwhen\b|\buntil\b|"
-        r"\bwie ?lange?\b|\bwie (?:oft|schnell|viele? (?:tage|wochen|monate|jahre|stunden|zeit))\b|\bwann\b|\bbis wann\b|"
-        r"\bkoliko (?:dugo|često|brzo|traje|se čeka|se ceka|vremena|dana|tjedana|mjeseci|godina|sati|vrijedi)|\bkad[a]?\b|\bdo kada?\b|\brok\w*\b|"
+        r"\bhow long\b|\bhow (?:many|much) (?:days|weeks|months|years|hours|time)|"
+        r"\bhow (?:often|soon|fast|quickly)\b|\bwhen\b|\buntil\b|"
+        r"\bwie ?lange?\b|"
+        r"\bwie (?:oft|schnell|viele? (?:tage|wochen|monate|jahre|stunden|zeit))\b|\bwann\b|"
+        r"\bbis wann\b|"
+        r"\bkoliko (?:dugo|često|brzo|traje|se čeka|se ceka|vrijedi)|"
+        r"\bkoliko (?:vremena|dana|tjedana|mjeseci|godina|sati)|"
+        r"\bkad[a]?\b|\bdo kada?\b|\brok\w*\b|"
         r"\bexpir\w+|\bvalid\b",
-        rf"(?:\d|\b(?:{_NUMBER_WORDS})\b)[\d.,–-]*\s*(?:(?:to|bis|do|-|–)\s*\S+\s+)?(?:\w+\s+)?(?:{_UNITS})\b|\d{{1,2}}[:.]\d{{2}}|\b(?:{_UNITS}): \d",
+        rf"(?:\d|\b(?:{_NUMBER_WORDS})\b)[\d.,–-]*\s*(?:(?:to|bis|do|-|–)\s*\S+\s+)?(?:\w+\s+)?(?:{_UNITS})\b|"
+        rf"\d{{1,2}}[:.]\d{{2}}|\b(?:{_UNITS}): \d",
     ),
     _kind(
         r"\bhow much\b|\bcosts?\b|\bprices?\b|\bfees?\b|\bcharge\b|\bexpensive\b|\bminimum\b|"
-        r"\bwie ?viel (?!e?\s*(?:tage|wochen))|\bkoste\w*|\bpreise?\b|\bgebühr\w*|\bteuer\b|\bgratis\b|\bkostenlos\b|\bab wann\b|"
+        r"\bwie ?viel (?!e?\s*(?:tage|wochen))|\bkoste\w*|\bpreise?\b|\bgebühr\w*|\bteuer\b|"
+        r"\bgratis\b|\bkostenlos\b|\bab wann\b|"
         r"\bcijen\w+|\bko[sš]ta\w*|\bstoji\b|\btroš\w+|\bnaknad\w+|\biznos\w*|\bbesplat\w+|\bfree\b",
         _MONEY,
     ),
     _kind(
-        r"\b(?:opening|open|close[sd]?|closing)\b|\boffen\b|\böffnungszeit\w*|\bgeöffnet\b|\bgeschlossen\b|\bradno vrijeme\b|\botvoren\w*|\bradite\b|\bzatvoren\w*",
+        r"\b(?:opening|open|close[sd]?|closing)\b|\boffen\b|\böffnungszeit\w*|\bgeöffnet\b|"
+        r"\bgeschlossen\b|\bradno vrijeme\b|\botvoren\w*|\bradite\b|\bzatvoren\w*",
         r"\d{1,2}[:.]\d{2}|\b\d{1,2} (?:uhr|sati|am|pm|h)\b|\bclosed\b|\bgeschlossen\b|\bzatvoren\w*",
     ),
     _kind(
-        r"\bcontact\b|\bphone\b|\bcall\b|\be-?mail\b|\breach\b|\bkontakt\w*|\btelefon\w*|\banrufen\b|\berreiche\w*|\bnazvati\b|\bzvati\b|\bbroj telefona\b",
+        r"\bcontact\b|\bphone\b|\bcall\b|\be-?mail\b|\breach\b|\bkontakt\w*|\btelefon\w*|"
+        r"\banrufen\b|\berreiche\w*|\bnazvati\b|\bzvati\b|\bbroj telefona\b",
         r"\S+@\S+\.\w+|\+\d[\d /-]{6,}|\b0\d{2,}[\d /-]{4,}",
     ),
     _kind(
@@ -55,7 +67,8 @@ _KINDS = (
         r"\b\d{4,5} [A-ZÄÖÜČŠŽ]\w+|\w+(?:gasse|straße|strasse|street|road|ulica|platz|trg)\b|\S+@\S+\.\w+",
     ),
     _kind(
-        r"\bhow (?:many|much|big|heavy|large)\b|\bwie (?:viele?|groß|schwer)\b|\bkoliko\b|\bkoliki\b|\bwhat size\b|\bwelche größe\b|\bkoj\w+ veličin\w+",
+        r"\bhow (?:many|much|big|heavy|large)\b|\bwie (?:viele?|groß|schwer)\b|\bkoliko\b|"
+        r"\bkoliki\b|\bwhat size\b|\bwelche größe\b|\bkoj\w+ veličin\w+",
         r"\d",
     ),
 )

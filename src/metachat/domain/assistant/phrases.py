@@ -1,11 +1,11 @@
-"""What the assistant says of its own, in the customer's language: it greets, and it says when it doesn't know."""
+"""What the assistant says of its own, in the customer's language: a greeting, or that it doesn't know."""
 
 from metachat.domain.assistant import words
 
 _DECLINED = {
     "en": "I couldn't find an answer to this in our documents. Would you like to talk to a person?",
-    "de": "Dazu habe ich in unseren Unterlagen keine Antwort gefunden. Möchten Sie mit einem Menschen sprechen?",
-    "hr": "Na to nisam pronašao odgovor u našim dokumentima. Želite li razgovarati s osobom?",
+    "de": "Dazu steht nichts in unseren Unterlagen. Möchten Sie mit einem Menschen sprechen?",
+    "hr": "U našim dokumentima nema odgovora na to pitanje. Želite li razgovarati s osobom?",
 }
 _GREETED = {
     "en": "Hello! What would you like to know{brand}?",
@@ -19,12 +19,22 @@ _THANKED = {
     "hr": "Nema na čemu! Slobodno pitajte ako Vas još nešto zanima.",
 }
 _GREETINGS = frozenset(
-    """hello hi hey good morning afternoon evening day there hallo servus moin grüß gruß gruss gott guten tag morgen abend
-    bok pozdrav dobar dan dobro jutro dobra večer zdravo""".split()
+    word
+    for line in (
+        "hello hi hey good morning afternoon evening day there",
+        "hallo servus moin grüß gruß gruss gott guten tag morgen abend",
+        "bok pozdrav dobar dan dobro jutro dobra večer zdravo",
+    )
+    for word in line.split()
 )
 _THANKS = frozenset(
-    """thanks thank you thx cheers great perfect super danke dankeschön vielen dank herzlichen schön sehr
-    hvala puno lijepa vam ti odlično""".split()
+    word
+    for line in (
+        "thanks thank you thx cheers great perfect super",
+        "danke dankeschön vielen dank herzlichen schön sehr",
+        "hvala puno lijepa vam ti odlično",
+    )
+    for word in line.split()
 )
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 # A stop ends a sentence when what follows could begin one; "z. B.", "4.90", "1. Mai" and "Mo. - Fr." do not.
 _STOP = re.compile(
@@ -53,9 +54,8 @@ def sentences(text: str) -> list[str]:
 def _stops(text: str) -> Iterator[int]:
     for stop in _STOP.finditer(text):
         before = text[max(0, stop.start() - 12) : stop.start() + 1]
-        if not stop.group().startswith("."):
-            yield stop.end()
-        elif not _ABBREVIATION.search(before) and not _ORDINAL.search(before):
+        abbreviates = _ABBREVIATION.search(before) or _ORDINAL.search(before)
+        if not (stop.group().startswith(".") and abbreviates):
             yield stop.end()
 
 
@@ -67,7 +67,7 @@ def _wrap_width(text: str) -> int:
 def _line_ends(text: str, width: int) -> Iterator[int]:
     lines = text.split("\n")
     end = 0
-    for line, following in zip(lines, lines[1:], strict=False):
+    for line, following in pairwise(lines):
         end += len(line) + 1
         first_word = following.split(maxsplit=1)[0] if following.strip() else ""
         # A line that had room for the next word was ended by its author, not by its width.
