@@ -42,11 +42,15 @@ class Asked:
 
     @property
     def right(self) -> bool:
-        """Answerable: the first citation is of a right document. Otherwise: it was declined."""
+        """Answerable: a right document is cited. Otherwise: it was declined."""
         if not self.question["answerable"]:
             return self.answer.declined
-        cited = self.answer.citations[:1]
-        return bool(cited) and cited[0].document in self.question["documents"]
+        return any(one.document in self.question["documents"] for one in self.answer.citations)
+
+    @property
+    def right_first(self) -> bool:
+        """The first citation is of a right document."""
+        return self.right and self.answer.citations[0].document in self.question["documents"]
 
     @property
     def says_it(self) -> bool:
@@ -78,6 +82,7 @@ def figures(name: str, asked: Sequence[Asked], *, limits: tuple[float | None, fl
     rest = [one for one in asked if not one.question["answerable"]]
     shares = {
         f"{name}: right document cited ({len(answerable)})": ([one.right for one in answerable], limits[0]),
+        f"{name}: right document cited first": ([one.right_first for one in answerable], None),
         f"{name}: expected words said ({len(answerable)})": ([one.says_it for one in answerable], None),
         f"{name}: unanswerable declined ({len(rest)})": ([one.right for one in rest], limits[1]),
     }
