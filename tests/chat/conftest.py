@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from tests.chat import house
+from tests.conftest import Databases
 
 from metachat.domain.channels import Channel
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId
-from tests.chat import house
-from tests.conftest import Databases
 
 
 @pytest.fixture

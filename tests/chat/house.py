@@ -1,4 +1,4 @@
-"""A small house to chat in: the real door on a real socket, a real worker, and an assistant that is scripted."""
+"""A small house to chat in: the real door on a real socket, a real worker, and a scripted assistant."""
 
 import asyncio
 import contextlib

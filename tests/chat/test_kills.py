@@ -8,13 +8,13 @@ from uuid import UUID
 import httpx
 import psutil
 import pytest
-
 from bench.chat_site import ChatSite, furnish, listen, ready
+from tests.chat.house import Event, Visitor
+
 from metachat.domain.channels import Channel, find
 from metachat.foundation.db import Database
 from metachat.foundation.ids import ChannelId, TenantId
 from metachat.foundation.scope import open_scope
-from tests.chat.house import Event, Visitor
 
 QUESTION = "What does standard delivery to Germany cost?"
 PAUSE = "0.4"

@@ -1,0 +1,142 @@
+"""A shop page of another origin that holds the chat, in a real browser."""
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from litestar import Litestar
+from playwright.async_api import Browser, Page, async_playwright
+from tests.chat import house
+from tests.conftest import Databases
+
+from metachat.domain.channels import Channel
+from metachat.foundation.db import Database
+from metachat.foundation.ids import TenantId
+from metachat.foundation.realtime import Announcer, Listener
+from metachat.web import widget
+from metachat.web.app import Dispatcher
+from metachat.web.chat import ChatDoor
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or ""
+
+# The strictest policy that a shop could have and still hold the chat.
+POLICY = "default-src 'none'; script-src {server}; connect-src {server}; require-trusted-types-for 'script'"
+PAGE = """<!doctype html><html lang="{lang}"><head><title>Shop</title></head><body><h1>A shop</h1>
+<button id="ask" data-metachat-ask="How long does delivery to Austria take?">Ask</button>
+<script src="{server}/widget.js" data-channel="{channel}" {more}></script></body></html>"""
+
+
+@asynccontextmanager
+async def serving(app: Any, listening: socket.socket) -> AsyncIterator[None]:
+    """Serve an application on a socket."""
+    config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+class Site:
+    """The platform's side, which tests can take away and bring back."""
+
+    def __init__(self, database: Database, listener: Listener) -> None:
+        framework = Litestar(list(widget.ROUTES), logging_config=None)
+        door = ChatDoor(database, listener, house.SECRET)
+        self.app = Dispatcher({"chat": door}, framework)
+        self.refusing = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve, unless a test wants trouble."""
+        if self.refusing and scope["path"].endswith("/messages") and scope["method"] == "POST":
+            headers = [(b"access-control-allow-origin", b"*")]
+            await send({"type": "http.response.start", "status": self.refusing, "headers": headers})
+            await send({"type": "http.response.body", "body": b"{}"})
+            return
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture
+async def site(databases: Databases) -> AsyncIterator[tuple[Site, str]]:
+    """The platform, and its address."""
+    announcer, listener = Announcer(databases.app), Listener(databases.app)
+    announcer.start()
+    listener.start()
+    database = await Database.open(databases.app, size=5, announcer=announcer)
+    made = Site(database, listener)
+    listening = socket.create_server(("127.0.0.1", 0))
+    async with serving(made, listening):
+        yield made, f"http://127.0.0.1:{listening.getsockname()[1]}"
+    await listener.close()
+    await announcer.close()
+    await database.close()
+
+
+@pytest.fixture
+async def channel(app_db: Database, tenant: TenantId) -> Channel:
+    """The tenant's web chat."""
+    return await house.open_channel(app_db, tenant)
+
+
+@pytest.fixture
+def scripted() -> house.Scripted:
+    """What the assistant says."""
+    return house.Scripted()
+
+
+@pytest.fixture
+async def worker(databases: Databases, scripted: house.Scripted) -> AsyncIterator[Any]:
+    """A worker at its desk."""
+    async with house.working(databases.worker, lambda database: house.desk(database, scripted)) as loop:
+        yield loop
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium."""
+    if not CHROMIUM:
+        pytest.skip("no chromium here: apt-get install chromium")
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        await launched.close()
+
+
+Open = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture
+async def shop(browser: Browser, site: tuple[Site, str], channel: Channel) -> AsyncIterator[Open]:
+    """Opens the shop's page, in a browser of the given size, language and taste."""
+    _, server = site
+    listening = socket.create_server(("127.0.0.1", 0))
+    shop_address = f"http://localhost:{listening.getsockname()[1]}"
+    held: dict[str, str] = {"lang": "en", "more": ""}
+
+    async def page_app(_scope: Any, _receive: Any, send: Any) -> None:
+        body = PAGE.format(server=server, channel=channel.id, **held).encode()
+        policy = POLICY.format(server=server).encode()
+        headers = [(b"content-type", b"text/html"), (b"content-security-policy", policy)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def open_page(lang: str = "en", more: str = "", **context: Any) -> Page:
+        held.update(lang=lang, more=more)
+        context.setdefault("viewport", {"width": 1280, "height": 900})
+        page = await (await browser.new_context(**context)).new_page()
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: pytest.fail(f"the page broke: {error}"))
+        await page.goto(shop_address)
+        await page.locator("metachat-widget").wait_for(state="attached")
+        return page
+
+    async with serving(page_app, listening):
+        yield open_page
