@@ -4,9 +4,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
-
-import snowballstemmer
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
@@ -119,7 +118,8 @@ def function_words(text: str, language: str) -> int:
 
 @lru_cache(maxsize=8)
 def _stemmer(algorithm: str) -> Any:
-    return snowballstemmer.stemmer(algorithm)
+    # Imported at first use: it brings forty languages, 14 MB that a process which answers nothing never pays.
+    return import_module("snowballstemmer").stemmer(algorithm)
 
 
 def _without_accents(word: str) -> str:
