@@ -1,97 +1,29 @@
-"""The command line: parses, calls one verb, prints. A command's module is imported only when chosen."""
+"""The command line: parses, calls one verb, prints."""
 
 import importlib
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import typer
-from typer._click import Command, Context, HelpFormatter
-from typer.core import TyperGroup
-from typing_extensions import override
 
 from metachat.foundation.errors import EXIT, Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A command: where it lives, and its line in `metachat --help`."""
-
-    module: str
-    attribute: str
-    sentence: str
-    hidden: bool = False
-
-
-COMMANDS: dict[str, Entry] = {
-    "up": Entry("up", "up", "Start everything: database, api processes and worker; Ctrl-C stops them."),
-    "down": Entry("up", "down", "Stop what `metachat up` started."),
-    "status": Entry("status", "status", "Tell what runs, how well, and how much memory it takes."),
-    "ask": Entry("ask", "ask", "Ask the assistant a question; answers with its citations."),
-    "knowledge": Entry("knowledge", "app", "List, add and remove documents."),
-    "tenants": Entry("accounts", "tenants", "Create tenants."),
-    "keys": Entry("accounts", "keys", "Create API keys."),
-    "user": Entry("accounts", "user", "Create members and reset their passwords."),
-    "migrate": Entry("migrate", "migrate", "Bring the database to this version."),
-    "api": Entry("api", "api", "Run one api process."),
-    "worker": Entry("worker", "worker", "Run one worker."),
-    "prepare": Entry("migrate", "prepare", "Bring the embedded database to this version.", hidden=True),
-    "demo-seed": Entry("demo", "seed", "Fill the demo shop.", hidden=True),
-}
-
-
-class LazyGroup(TyperGroup):
-    """A group that knows its commands' names and sentences without importing them."""
-
-    @override
-    def list_commands(self, ctx: Context) -> list[str]:
-        """List the commands in the order in which a newcomer needs them."""
-        return list(COMMANDS)
-
-    @override
-    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
-        """Import the module of the chosen command."""
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        found = getattr(importlib.import_module(f"metachat.cli.{entry.module}"), entry.attribute)
-        command = typer.main.get_command(found if isinstance(found, typer.Typer) else _app_of(found))
-        command.name = cmd_name
-        return command
-
-    @override
-    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
-        """Write the commands' sentences from the table above."""
-        with formatter.section("Commands"):
-            rows = [(name, entry.sentence) for name, entry in COMMANDS.items() if not entry.hidden]
-            formatter.write_dl(rows)
-
-
-def _app_of(function: Any) -> typer.Typer:
-    only = typer.Typer(add_completion=False, rich_markup_mode=None)
-    only.command()(function)
-    return only
-
-
-app = typer.Typer(
-    cls=LazyGroup, name="metachat", no_args_is_help=True, add_completion=False,
-    # Plain help and plain errors: importing rich takes longer than everything else together.
-    rich_markup_mode=None, pretty_exceptions_enable=False,
-)  # fmt: skip
-
-
-@app.callback()
-def metachat() -> None:
-    """Grounded, cited answers for a company's customers."""
-
-
 def main() -> None:
-    """Run the command line; a refusal becomes its sentence and an exit code of sysexits.h."""
+    """Run the command line."""
+    # Imported here, since the children of `metachat up` do without it: with the parser come 20 MB.
+    group = importlib.import_module("metachat.cli.group")
+    with plain_refusals():
+        group.app()
+
+
+@contextmanager
+def plain_refusals() -> Iterator[None]:
+    """Turn a refusal into its sentence and an exit code of sysexits.h; names the data folder if need be."""
     os.environ.setdefault("METACHAT_DATA_DIR", str(default_data_dir()))
     try:
-        app()
+        yield
     except Refusal as refusal:
         print(f"metachat: {refusal.sentence}", file=sys.stderr)
         if refusal.detail:

@@ -4,7 +4,6 @@ import asyncio
 
 from metachat.foundation import migrations, settings
 from metachat.foundation.errors import Invalid
-from metachat.operations.local import schema
 
 
 def migrate() -> None:
@@ -13,10 +12,4 @@ def migrate() -> None:
     if address is None:
         raise Invalid("METACHAT_OWNER_DATABASE_URL is not set: where is the database?")
     for name in asyncio.run(migrations.migrate(address.reveal())):
-        print(f"applied {name}")
-
-
-def prepare() -> None:
-    """Bring the running embedded database to this version."""
-    for name in asyncio.run(schema.prepare(settings.load(process="cli").data_dir.absolute())):
         print(f"applied {name}")

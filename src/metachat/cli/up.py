@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from metachat.foundation import settings
-from metachat.operations.local import folder, start, state
+from metachat.operations.local import folder, state
 
 Data = Annotated[Path | None, typer.Option("--data", help="The data folder.", show_default="var")]
 
@@ -32,11 +33,9 @@ def up(
     """Start everything: database, api processes and worker; Ctrl-C stops them."""
     given = {"PORT": port, "HOST": host, "DATA_DIR": data, "WORKERS": workers}
     told = {f"METACHAT_{name}": str(value) for name, value in given.items() if value is not None}
-    environment = {**os.environ, **told}
-    # Before the settings, which lie partly in it: what is wrong with the folder is the better sentence.
-    folder.ensure(Path(environment["METACHAT_DATA_DIR"]).absolute())
-    loaded = settings.load(environment, process="up")
-    start.run(start.Up(loaded, "demo-seed" if demo else None), _say)
+    # In place of this process, which carries the command line's parser: what runs for months is small.
+    argv = [sys.executable, "-m", "metachat.cli.child", "supervise", "demo" if demo else "empty"]
+    os.execve(sys.executable, argv, {**os.environ, **told})  # noqa: S606
 
 
 def down(data: Data = None) -> None:
@@ -57,7 +56,3 @@ def down(data: Data = None) -> None:
 def data_folder(given: Path | None) -> Path:
     """Tell which data folder is meant: the given one, or that of the settings."""
     return (given or settings.load(process="cli").data_dir).absolute()
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

@@ -21,6 +21,9 @@ from metachat.operations.local.supervisor import Supervisor
 READY_SECONDS = 60.0
 OWNER_FILE = "owner.txt"
 
+# The module that runs our processes; operations never import what it imports.
+CHILD = "metachat.cli.child"
+
 
 class NotReady(Refusal):
     """The platform did not get ready."""
@@ -147,7 +150,7 @@ def _database(cluster: Cluster, up: Up, steps: Steps) -> None:
 
 def _run_child(up: Up, command: str) -> str:
     """Run a command of ours to its end and return what it printed; raises StepFailed with its words."""
-    argv = [sys.executable, "-m", "metachat", command]
+    argv = [sys.executable, "-m", CHILD, command]
     done = subprocess.run(
         argv, env=_environment(up), capture_output=True, text=True, check=False,
         preexec_fn=die_with_parent(signal.SIGKILL),
@@ -162,9 +165,9 @@ def _processes(up: Up, supervisor: Supervisor, socket: int, steps: Steps) -> Non
         environment = _environment(up)
         logs = up.data / "logs"
         logs.mkdir(mode=0o700, exist_ok=True)
-        command = [sys.executable, "-m", "metachat"]
+        command = [sys.executable, "-m", CHILD]
         for number in range(1, up.api_processes + 1):
-            argv = [*command, "api", "--fd", str(socket)]
+            argv = [*command, "api", str(socket)]
             supervisor.add(Child(f"api {number}", argv, environment, logs / f"api-{number}.log", (socket,)))
         supervisor.add(Child("worker", [*command, "worker"], environment, logs / "worker.log"))
         supervisor.save()
@@ -204,7 +207,10 @@ def _first_start(up: Up, supervisor: Supervisor, steps: Steps) -> str:
         return "none yet; make one with `metachat tenants create` and `metachat user create`"
     with steps("demo shop") as words:
         made = json.loads(_run_child(up, up.demo).splitlines()[-1])
-        words.append(f"{made['documents']} documents, being read now")
+        words.append(f"{made['documents']} documents")
+    with steps("reading") as words:
+        read = json.loads(_run_child(up, "demo-wait"))
+        words.append(f"{read['read']} of {read['all']} documents are ready to answer from")
     if made["password"] is None:
         return f"{made['email']}; forgot the password? metachat user reset-password"
     folder.write(kept, f"{made['email']}\n{made['password']}\n", 0o600)
