@@ -1,8 +1,9 @@
 """A tenant with one member of each role, and browsers without scripts in front of the real application."""
 
+import asyncio
 import html
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import httpx
@@ -11,10 +12,11 @@ import pytest
 from metachat.domain import accounts
 from metachat.domain.accounts import Role
 from metachat.foundation.ids import TenantId
+from metachat.foundation.queue import Loop
 from metachat.foundation.scope import open_scope
 from metachat.foundation.settings import load
 from metachat.web.app import create_app
-from metachat.wiring import Platform, open_platform
+from metachat.wiring import HANDLERS, Platform, open_platform
 
 PASSWORD = "correct horse battery"
 ADDRESS = "http://127.0.0.1:8080"
@@ -108,3 +110,22 @@ async def rival(platform: Platform, stranger: TenantId) -> AsyncIterator[Office]
     """Another tenant, who must never see anything of the first."""
     async for office in _office(platform, stranger, "stranger"):
         yield office
+
+
+@pytest.fixture
+async def worker(as_environment: dict[str, str]) -> AsyncIterator[None]:
+    """A worker that reads documents and answers customers, as long as the test runs."""
+    async with open_platform(load(as_environment, "worker"), "worker") as opened:
+        stop = asyncio.Event()
+        loop = Loop(opened.database, opened.listener, HANDLERS, opened)
+        running = asyncio.create_task(loop.run(stop))
+        yield
+        stop.set()
+        await running
+
+
+async def until(holds: Callable[[], Awaitable[bool]], *, within: float = 30) -> None:
+    """Wait until something holds; fails when it does not within so many seconds."""
+    async with asyncio.timeout(within):
+        while not await holds():
+            await asyncio.sleep(0.1)

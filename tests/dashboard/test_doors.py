@@ -151,3 +151,26 @@ async def test_colours_are_remembered(acme: Office) -> None:
     assert 'data-theme="dark"' in browser.page.text
     await browser.sends("/dashboard/theme", theme="system", back="/dashboard/chat")
     assert "data-theme=" not in browser.page.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/dashboard/passages/{10**30}", 422),
+        ("/dashboard/passages/x", 404),
+        ("/dashboard/conversations?q=%00", 200),
+        ("/dashboard/conversations?state=nonsense", 200),
+        ("/dashboard/keys/x/revoke", 404),
+    ],
+)
+async def test_strange_addresses_are_no_accident(acme: Office, path: str, status: int) -> None:
+    browser = await acme.enters(Role.OWNER)
+    assert (await browser.opens(path)).status_code == status
+    assert "metachat" in browser.text
+
+
+async def test_text_that_cannot_be_stored_is_refused_calmly(acme: Office) -> None:
+    browser = await acme.enters(Role.OWNER)
+    await browser.opens("/dashboard/keys/new")
+    await browser.sends("/dashboard/keys", name="a\x00b", scopes="ask", days="30")
+    assert browser.page.status_code == 422

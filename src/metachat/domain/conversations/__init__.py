@@ -28,7 +28,7 @@ from metachat.domain.conversations.model import (
     spoken_language,
 )
 from metachat.domain.conversations.phrases import say
-from metachat.domain.conversations.reading import Cursor, cited, list_conversations, transcript
+from metachat.domain.conversations.reading import Cursor, Tally, cited, list_conversations, tally, transcript
 from metachat.domain.conversations.turns import answer, apologise, find_draft, gather, pass_on, save_draft
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "NotAMember",
     "Reply",
     "State",
+    "Tally",
     "agent_reply",
     "answer",
     "apologise",
@@ -65,5 +66,6 @@ __all__ = [
     "say",
     "spoken_language",
     "start",
+    "tally",
     "transcript",
 ]

@@ -19,6 +19,22 @@ class Cursor:
     id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many conversations are open, how many of them wait for a person; asked counts trials too."""
+
+    open: int
+    waiting: int
+    asked: bool
+
+
+async def tally(scope: Scope) -> Tally:
+    """Count the tenant's conversations."""
+    row = await scope.db.one(store.TALLY, tenant=scope.tenant)
+    assert row is not None
+    return Tally(**row)
+
+
 async def list_conversations(
     scope: Scope,
     *,

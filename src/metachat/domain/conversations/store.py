@@ -49,6 +49,15 @@ WHERE c.tenant_id = :tenant AND ch.kind <> 'test' AND c.last_seq > 0
     SELECT FROM messages m WHERE m.tenant_id = :tenant AND m.conversation_id = c.id AND m.text ILIKE :text))
   AND (:before_at::timestamptz IS NULL OR (c.updated_at, c.id) < (:before_at, :before_id))
 ORDER BY c.updated_at DESC, c.id DESC LIMIT :limit
+"""  # noqa: S608
+
+# Open ones and those that wait, without trials; and whether anybody has asked anything, trials included.
+TALLY = """
+SELECT count(*) FILTER (WHERE ch.kind <> 'test' AND c.state <> 'closed') AS open,
+  count(*) FILTER (WHERE ch.kind <> 'test' AND c.state = 'waiting') AS waiting,
+  count(*) > 0 AS asked
+FROM conversations c JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = c.channel_id
+WHERE c.tenant_id = :tenant AND c.last_seq > 0
 """
 
 # The message and its number in one statement: a second delivery (same provider_id) changes nothing.

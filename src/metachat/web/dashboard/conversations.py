@@ -25,6 +25,7 @@ _HEARTBEAT = 15.0
 # A stream ends after so many heartbeats; the browser comes back and shows its session again.
 _HEARTBEATS = 40
 _INBOX = "/dashboard/conversations"
+_CHANGED = b"event: changed\ndata: {}\n\n"
 
 
 @get(_INBOX)
@@ -49,7 +50,7 @@ async def show_conversation(request: AnyRequest, id: FromPath[UUID]) -> Response
     """Show a transcript."""
     async with enter(request) as visit:
         conversation = await conversations.find(visit.scope, ConversationId(id))
-        after = int(request.query_params.get("after", "0")[:12] or 0)
+        after = _number(request.query_params.get("after"))
         said = await conversations.transcript(
             visit.scope, conversation.id, after=after, limit=_TRANSCRIPT + 1
         )
@@ -128,7 +129,7 @@ def _follow(request: AnyRequest, topic: str, kinds: tuple[str, ...]) -> Stream:
 async def _changes(listener: Listens, topic: str, kinds: tuple[str, ...]) -> AsyncIterator[bytes]:
     # It carries no content: whoever hears it reads the page again, with their rights of that moment.
     async with listener.subscribe(topic) as news:
-        yield b": listening\n\n"
+        yield _CHANGED  # whatever happened since the page was made
         quiet = 0
         while quiet < _HEARTBEATS:
             event = await news.next(within=_HEARTBEAT)
@@ -136,7 +137,7 @@ async def _changes(listener: Listens, topic: str, kinds: tuple[str, ...]) -> Asy
                 quiet += 1
                 yield b": still here\n\n"
             elif event.get("lost") or event.get("type") in kinds:
-                yield b"event: changed\ndata: {}\n\n"
+                yield _CHANGED
 
 
 async def _owner(scope: Scope, conversation: Conversation) -> str:
@@ -147,6 +148,10 @@ async def _owner(scope: Scope, conversation: Conversation) -> str:
     except accounts.MemberNotFound:
         return ""
     return member.name or member.email
+
+
+def _number(text: str | None) -> int:
+    return int(text[:12]) if text is not None and text.isascii() and text.isdecimal() else 0
 
 
 def _state(text: str | None) -> State | None:

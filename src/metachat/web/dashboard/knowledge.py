@@ -159,10 +159,12 @@ def _split(passage: Passage, quote: str) -> tuple[str, str, str]:
 
 def _first(request: AnyRequest) -> int:
     # "after" continues a list; "around" opens it a little before the passage that a citation names.
-    after, around = request.query_params.get("after"), request.query_params.get("around")
-    if after is not None and after.isdecimal():
-        return int(after[:9]) + 1
-    return max(0, int(around[:9]) - 3) if around is not None and around.isdecimal() else 0
+    after, around = (_number(request.query_params.get(name)) for name in ("after", "around"))
+    return after + 1 if after is not None else max(0, (around or 0) - 3)
+
+
+def _number(text: str | None) -> int | None:
+    return int(text[:9]) if text is not None and text.isascii() and text.isdecimal() else None
 
 
 ROUTES: list[Any] = [

@@ -12,7 +12,6 @@ from metachat.web.dashboard.visit import AnyRequest, enter
 
 _RECENT = 5
 _MOST_DOCUMENTS = 1000
-_MOST_OPEN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +20,6 @@ class Overview:
 
     ready: int
     passages: int
-    open: int
-    asked: bool
     recent: list[Conversation]
     snippet: str
     demo: bool
@@ -48,15 +45,12 @@ async def show_chat(request: AnyRequest) -> Response[str]:
 
 async def _overview(scope: Scope, address: str) -> Overview:
     documents = await knowledge.list_documents(scope, limit=_MOST_DOCUMENTS)
-    recent = await conversations.list_conversations(scope, limit=_MOST_OPEN)
     websites = [channel for channel in await channels.of_tenant(scope) if channel.kind == "webchat"]
     ready = [document for document in documents if document.status == "ready"]
     return Overview(
         ready=len(ready),
         passages=sum(document.chunks_total or 0 for document in ready),
-        open=sum(conversation.state != "closed" for conversation in recent),
-        asked=bool(recent),
-        recent=recent[:_RECENT],
+        recent=await conversations.list_conversations(scope, limit=_RECENT),
         snippet=snippet(address, str(websites[0].id)) if websites else "",
         demo=bool(websites),
     )

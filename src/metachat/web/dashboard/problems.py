@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
+import asyncpg
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.response import Redirect
@@ -41,6 +42,13 @@ def from_http(request: AnyRequest, error: HTTPException) -> Response[Any]:
         return problems.from_http(request, error)
     title, text = _known(error.status_code) or (t("problem", "title_other"), error.detail)
     return show(request, error.status_code, title, text)
+
+
+def from_unstorable(request: AnyRequest, error: asyncpg.DataError) -> Response[Any]:
+    """Show that something was given which Postgres cannot hold, such as a NUL or a giant number."""
+    if not wants_page(request):
+        return problems.from_unstorable(request, error)
+    return show(request, 422, t("problem", "title_other"), t("problem", "text_unstorable"))
 
 
 def from_bug(request: AnyRequest, error: Exception) -> Response[Any]:
@@ -87,4 +95,9 @@ def _known(status: int) -> tuple[str, str] | None:
     return t("problem", f"title_{status}"), t("problem", f"text_{status}")
 
 
-HANDLERS: Any = {Refusal: from_refusal, HTTPException: from_http, Exception: from_bug}
+HANDLERS: Any = {
+    Refusal: from_refusal,
+    HTTPException: from_http,
+    asyncpg.DataError: from_unstorable,
+    Exception: from_bug,
+}

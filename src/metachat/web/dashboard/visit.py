@@ -13,6 +13,7 @@ from litestar.response import Redirect
 
 from metachat.domain import accounts, conversations
 from metachat.domain.accounts import Grant, Role
+from metachat.domain.conversations import Tally
 from metachat.foundation.blobs import TooLarge
 from metachat.foundation.scope import Scope
 from metachat.web import access, pages
@@ -21,7 +22,6 @@ AnyRequest = Request[Any, Any, Any]
 
 FLASH_COOKIE = "mc_flash"
 THEME_COOKIE = "mc_theme"
-_MOST_WAITING = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class Flash:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Who looks at which page; waiting counts the customers who wait for a person, up to 99."""
+    """Who looks at which page."""
 
     request: AnyRequest
     scope: Scope
     grant: Grant
-    waiting: int
+    tally: Tally
     flash: Flash | None
 
     @property
@@ -94,8 +94,7 @@ async def enter(request: AnyRequest, needs: Role = Role.VIEWER) -> AsyncIterator
         grant = access.grant(request)
         if grant.member is None:
             raise accounts.NotSignedIn
-        waiting = await conversations.list_conversations(scope, limit=_MOST_WAITING, state="waiting")
-        yield Visit(request, scope, grant, len(waiting), flash_of(request))
+        yield Visit(request, scope, grant, await conversations.tally(scope), flash_of(request))
 
 
 def go(path: str, said: str = "", *, kind: str = "good") -> Redirect:

@@ -96,7 +96,15 @@ document.addEventListener("submit", (event) => {
   setTimeout(() => { delete event.target.dataset.sent; }, 3000);
 });
 
+// A transcript stays at its latest message, unless its reader has scrolled up.
+let following = true;
+document.addEventListener("scroll", ({ target }) => {
+  if (!target.matches?.("[data-bottom]")) return;
+  following = target.scrollHeight - target.scrollTop - target.clientHeight < 80;
+}, true);
+
 function scrollToLatest() {
+  if (!following) return;
   for (const element of document.querySelectorAll("[data-bottom]")) element.scrollTop = element.scrollHeight;
 }
 
