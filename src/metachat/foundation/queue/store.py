@@ -124,7 +124,7 @@ FROM tenants CROSS JOIN LATERAL (
     WHERE coalesce(tenant_id, '00000000-0000-0000-0000-000000000000') = tenants.tenant AND run_at <= now()
       AND split_part(lane, ':', 1) <> ALL(:full::text[])
       AND NOT EXISTS (SELECT FROM lanes WHERE lanes.lane = jobs.lane AND leased_until >= now())
-    ORDER BY id LIMIT greatest(20, :limit::bigint / (SELECT count(*) FROM tenants))
+    ORDER BY id LIMIT greatest(5, :limit::bigint / (SELECT count(*) FROM tenants))
   ) AS oldest GROUP BY lane
 ) AS waiting WHERE tenant IS NOT NULL ORDER BY place LIMIT :limit::bigint"""
 
