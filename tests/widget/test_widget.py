@@ -180,7 +180,7 @@ async def test_no_serious_accessibility_violation(shop: Open, worker: Any, schem
 
 
 async def test_a_phone_gets_the_whole_screen_and_keeps_the_focus_inside(shop: Open, worker: Any) -> None:
-    page = await shop(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = await shop(viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce")
     await page.locator(".launcher").tap()
     box = await page.locator(".panel").bounding_box()
     assert box == {"x": 0, "y": 0, "width": 390, "height": 844}

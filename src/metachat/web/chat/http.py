@@ -116,11 +116,9 @@ def refused(refusal: Refusal, path: str) -> Response:
     """Describe a refusal as a problem document."""
     document = problem(refusal, path)
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    if refusal.kind is Kind.TOO_LARGE:
-        headers = ((b"connection", b"close"),)  # whatever still comes is not worth reading
     wait = refusal.facts.get("retry_after")
     if wait is not None:
-        headers = (*headers, (b"retry-after", str(max(1, round(wait))).encode()))
+        headers = ((b"retry-after", str(max(1, round(wait))).encode()),)
     if refusal.kind is Kind.UNAUTHENTICATED:
         headers = (*headers, (b"www-authenticate", b'Bearer realm="metachat"'))
     body = msgspec.json.encode(document, enc_hook=str)
