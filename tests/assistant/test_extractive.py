@@ -104,6 +104,13 @@ async def test_passes_and_offers_a_person(embedder: BundledEmbedder, asked: str,
     assert offers in answer.text
 
 
+async def test_marks_of_a_document_are_not_said(embedder: BundledEmbedder) -> None:
+    text = "- **Deposit** for a laptop: [€50](https://library.example/fees), paid in <b>cash</b>."
+    answer = await answered(embedder, "How big is the deposit for a laptop?", texts=[{"en": text}])
+    assert answer.text == "Deposit for a laptop: €50, paid in cash [1]."
+    assert answer.citations[0].quote == text
+
+
 async def test_passes_without_any_document(embedder: BundledEmbedder) -> None:
     assert (await answered(embedder, "When do you open?", texts=())).declined
 

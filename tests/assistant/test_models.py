@@ -167,6 +167,13 @@ async def test_private_addresses_need_the_operators_leave(
     assert server.requests == []
 
 
+async def test_a_model_must_be_named(server: ModelServer, profile: Profile, answerer: Answerer) -> None:
+    with pytest.raises(ModelRefusedRequest):
+        async for _ in answerer.answer(asked(replace(profile, model=""))):
+            pass
+    assert server.requests == []
+
+
 async def test_another_answers_when_the_model_fails(
     server: ModelServer, profile: Profile, answerer: Answerer
 ) -> None:

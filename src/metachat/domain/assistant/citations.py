@@ -77,8 +77,16 @@ def locate(quote: str, text: str) -> str | None:
     folded, places = _plain(text)
     if not wanted or (_proves_little(wanted) and wanted != folded.strip(' ".…')):
         return None
-    found = re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", folded)
+    as_written = re.search(_whole(quote.strip()), text)
+    if as_written is not None:
+        return as_written.group()
+    found = re.search(_whole(wanted), folded)
     return text[places[found.start()] : places[found.end() - 1] + 1] if found else None
+
+
+def _whole(words: str) -> str:
+    # No match begins or ends within a word.
+    return rf"(?<!\w){re.escape(words)}(?!\w)"
 
 
 def _proves_little(wanted: str) -> bool:

@@ -20,6 +20,8 @@ _NEARLY_AS_GOOD = 0.2
 _MOST_SENTENCES = 3
 _LEAST_OF_BEST = 0.6
 _LEAD = re.compile(r"^(?:[-*•–>|]\s+|\d{1,2}[.)]\s+)+")
+_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+_MARKS = re.compile(r"\*\*|__|`|</?[a-zA-Z][^>]*>")
 _RECORD = re.compile(r"^[\w ()-]{1,40}: [^;]{1,80}; [\w ()-]{1,40}: ")
 
 
@@ -36,9 +38,14 @@ class Extractive:
         if self._scale is None:
             self._scale = await scale_of(self._embedder)
         for sentence in choose(request, self._scale):
-            text = _LEAD.sub("", " ".join(sentence.text.split()))
-            yield Claim(text, (Source(sentence.number, sentence.text),))
+            yield Claim(_plain(sentence.text), (Source(sentence.number, sentence.text),))
         yield Final(_USAGE)
+
+
+def _plain(text: str) -> str:
+    # What a document marks up (bullets, links, bold, tags) is said without the marks; the quote keeps them.
+    linked = _LINK.sub(r"\1", " ".join(text.split()))
+    return _LEAD.sub("", _MARKS.sub("", linked))
 
 
 def choose(request: AnswerRequest, scale: Scale) -> list[Sentence]:

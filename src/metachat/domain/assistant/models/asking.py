@@ -95,6 +95,8 @@ class Asking:
             raise _named(failure) from failure
 
     def _model(self, profile: Profile) -> Model:
+        if not profile.model:
+            raise ModelRefusedRequest("No model is named in the assistant's settings.")
         key = (profile.model, profile.base_url, profile.api_key)
         if key not in self._models:
             self._models[key] = self._make(profile, self._client)
