@@ -11,7 +11,7 @@ import os
 import re
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
 import uvicorn
@@ -42,7 +42,7 @@ class ScriptedEmbedder:
         """Give a question's vector."""
         return _vector(text)
 
-    async def embed_passages(self, texts: list[str]) -> list[Vector]:
+    async def embed_passages(self, texts: Sequence[str]) -> list[Vector]:
         """Give passages' vectors."""
         return [_vector(text) for text in texts]
 

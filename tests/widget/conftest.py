@@ -6,11 +6,12 @@ import shutil
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvicorn
 from litestar import Litestar
+from litestar.types import ASGIApp
 from playwright.async_api import Browser, Page, async_playwright
 from tests.chat import house
 from tests.conftest import Databases
@@ -51,7 +52,7 @@ class Site:
     def __init__(self, database: Database, listener: Listener) -> None:
         framework = Litestar(list(widget.ROUTES), logging_config=None)
         door = ChatDoor(database, listener, house.SECRET)
-        self.app = Dispatcher({"chat": door}, framework)
+        self.app = Dispatcher({"chat": cast(ASGIApp, door)}, framework)
         self.refusing = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
