@@ -45,7 +45,7 @@ h2 { margin: 0; font-size: 16px; line-height: 1.3; font-weight: 650; }
 .bubble :is(p, ul) + :is(p, ul) { margin-block-start: 8px; }
 .bubble ul { padding-inline-start: 20px; }
 a { color: inherit; text-decoration: underline; text-underline-offset: 2px; }
-.cite { font-size: 12px; font-weight: 650; line-height: 20px; min-width: 22px; padding: 0 5px; margin-inline: 2px; border-radius: 7px; vertical-align: 1px;
+.cite { font-size: 12px; font-weight: 650; line-height: 20px; min-width: 22px; padding: 0 5px; margin-inline: 2px 0; border-radius: 7px; vertical-align: 1px;
   background: var(--ground); border: 1px solid var(--line); color: var(--link, var(--accent)); display: inline-block; text-align: center; }
 button.cite { position: relative; }
 button.cite::after { content: ""; position: absolute; inset: -3px; }
