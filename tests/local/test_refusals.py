@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.local.conftest import PATIENCE, Up
 
 from metachat.foundation import migrations
 from metachat.operations.local.postgres import Cluster
-from tests.local.conftest import PATIENCE, Up
 
 
 def refused(up: Up, *options: str) -> tuple[int, str]:

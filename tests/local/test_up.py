@@ -5,7 +5,6 @@ import signal
 import stat
 
 import psutil
-
 from tests.local.conftest import Up, until
 
 

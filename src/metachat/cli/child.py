@@ -1,9 +1,8 @@
 """What `metachat up` runs: each process without the weight of the command line's parser.
 
-Run as `python -m metachat.cli.child ROLE [ARGUMENT]`.
+Run as `python -m metachat.cli.child ROLE [ARGUMENT]`. A role imports only what it needs.
 """
 
-import asyncio
 import importlib
 import json
 import os
@@ -40,6 +39,7 @@ def worker() -> None:
 
 def prepare() -> None:
     """Bring the running embedded database to this version."""
+    asyncio = importlib.import_module("asyncio")
     schema = importlib.import_module("metachat.operations.local.schema")
     for name in asyncio.run(schema.prepare(settings.load(process="cli").data_dir.absolute())):
         print(f"applied {name}")

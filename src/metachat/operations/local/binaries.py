@@ -92,6 +92,13 @@ def programs(account: Account) -> Path:
     return copy / PACKAGE / f"pginstall{MAJOR}" / "bin"
 
 
+def ensure_root_home() -> None:
+    """Make root's folder when it is missing, open for passing through whatever the umask is."""
+    if not ROOT_HOME.is_dir():
+        ROOT_HOME.mkdir(exist_ok=True)
+        ROOT_HOME.chmod(0o755)
+
+
 def _installed() -> Path:
     # Found without importing: the package's own Python starts servers in its own way.
     spec = importlib.util.find_spec(PACKAGE)
@@ -102,7 +109,7 @@ def _installed() -> Path:
 
 def _copy(installed: Path, target: Path) -> None:
     """Copy the programs, world-readable and owned by root, in one step."""
-    target.parent.mkdir(mode=0o755, exist_ok=True)
+    ensure_root_home()
     made = Path(tempfile.mkdtemp(prefix=".copying-", dir=target.parent))
     install = f"pginstall{MAJOR}"
     skip = shutil.ignore_patterns("*.a", "include", "pgxs", "pkgconfig")
@@ -110,9 +117,17 @@ def _copy(installed: Path, target: Path) -> None:
         shutil.copytree(installed / install, made / PACKAGE / install, ignore=skip, symlinks=True)
         libraries = installed.with_name(f"{PACKAGE}.libs")
         shutil.copytree(libraries, made / libraries.name)
-        made.chmod(0o755)
+        _open_for_reading(made)
         with contextlib.suppress(OSError):  # another process was faster: its copy is as good
             made.rename(target)
     finally:
         if made.is_dir():
             shutil.rmtree(made)
+
+
+def _open_for_reading(folder: Path) -> None:
+    # What was installed under a strict umask is for root alone, and so would be its copy.
+    folder.chmod(0o755)
+    for path in folder.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

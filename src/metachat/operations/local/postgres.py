@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import locale
 import os
 import secrets
 import shutil
@@ -16,7 +15,7 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from metachat.foundation.errors import Kind, Refusal
-from metachat.operations.local import binaries
+from metachat.operations.local import binaries, configuration, homes
 from metachat.operations.local.children import die_with_parent
 from metachat.operations.local.folder import write
 
@@ -27,31 +26,6 @@ SUPERUSER = "postgres"
 _LONGEST_SOCKET = 107
 
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
-
-# Small, since it shares a machine with everything else; durable, since it is the only memory there is.
-_DEFAULTS: Mapping[str, str] = MappingProxyType({
-    "listen_addresses": "''",
-    "unix_socket_permissions": "0700",
-    "password_encryption": "'scram-sha-256'",
-    "max_connections": "100",
-    "shared_buffers": "'64MB'",
-    "work_mem": "'8MB'",
-    "maintenance_work_mem": "'64MB'",
-    "effective_cache_size": "'512MB'",
-    "max_wal_size": "'512MB'",
-    "random_page_cost": "1.1",
-    "jit": "off",
-    "io_method": "'sync'",
-    "autovacuum_max_workers": "2",
-    "max_parallel_workers": "2",
-    "max_parallel_workers_per_gather": "1",
-    "huge_pages": "off",
-    "timezone": "'UTC'",
-    "log_timezone": "'UTC'",
-    "log_line_prefix": "'%m [%p] %q%u@%d '",
-    # A failed statement may be the one that sets a role's password.
-    "log_min_error_statement": "'panic'",
-})  # fmt: skip
 
 
 class PostgresFailed(Refusal):
@@ -92,9 +66,7 @@ class Cluster:
     @property
     def home(self) -> Path:
         """The folder that holds the data, the configuration and mostly the socket."""
-        if os.geteuid() != 0:
-            return self.folder
-        return Path((self.folder / "home").read_text().strip())
+        return homes.find(self.folder)
 
     @property
     def data(self) -> Path:
@@ -135,10 +107,13 @@ class Cluster:
         return self.dsn(SUPERUSER, database, self.superuser_password)
 
     def ensure(self) -> None:
-        """Make the data directory when there is none; raises PostgresFailed, PostgresOther, NoAccount."""
+        """Make the data directory when there is none.
+
+        Raises PostgresFailed, PostgresOther, NoAccount, HomeMissing.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         account = binaries.runner()
-        self._ensure_home(account)
+        homes.ensure(self.folder, account)
         if (self.data / "PG_VERSION").exists():
             self._check_version()
             return
@@ -151,7 +126,7 @@ class Cluster:
         self._take_lock()
         account = binaries.runner()
         self._stop_left_over()
-        self._write_configuration()
+        configuration.save(self.home, self._settings)
         self._ensure_socket_folder(account)
         argv = [
             str(binaries.programs(account) / "postgres"), "-D", str(self.data),
@@ -179,6 +154,9 @@ class Cluster:
                     process.wait(patience)
                     break
         if self._lock is not None:
+            if self.sockets.parent != self.home:
+                with contextlib.suppress(OSError):  # not empty: then another one's, or in use after all
+                    self.sockets.rmdir()
             os.close(self._lock)
             self._lock = None
 
@@ -188,20 +166,6 @@ class Cluster:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.home)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _ensure_home(self, account: binaries.Account) -> None:
-        """Root's data lies where the account can reach it; the folder says where."""
-        if account.user is None:
-            return
-        pointer = self.folder / "home"
-        if pointer.exists():
-            _check_home(Path(pointer.read_text().strip()), self.folder)
-            return
-        binaries.ROOT_HOME.mkdir(mode=0o755, exist_ok=True)
-        home = Path(tempfile.mkdtemp(prefix="data-", dir=binaries.ROOT_HOME))
-        home.chmod(0o711)
-        (home / "belongs-to").write_text(_identity(self.folder))
-        write(pointer, f"{home}\n", 0o600)
 
     def _check_version(self) -> None:
         found = (self.data / "PG_VERSION").read_text().strip()
@@ -223,7 +187,7 @@ class Cluster:
             argv = [
                 str(binaries.programs(account) / "initdb"), "-D", str(making / "data"),
                 "-U", SUPERUSER, f"--pwfile={given}", "--auth=scram-sha-256",
-                "--encoding=UTF8", "--locale=C", f"--lc-ctype={_letters()}",
+                "--encoding=UTF8", "--locale=C", f"--lc-ctype={configuration.letters()}",
                 "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions", *fast,
             ]  # fmt: skip
             done = subprocess.run(
@@ -271,17 +235,6 @@ class Cluster:
             return Path(f"/proc/{pid}/cwd").samefile(self.data)
         return False
 
-    def _write_configuration(self) -> None:
-        values = {**_DEFAULTS, **self._settings}
-        lines = [f"{name} = {value}" for name, value in values.items()]
-        note = "# Written by `metachat up` at each start; put changes into custom.conf beside this file."
-        write(
-            self.home / "postgresql.conf",
-            "\n".join([note, *lines, "include_if_exists = 'custom.conf'", ""]),
-            0o644,
-        )
-        write(self.home / "pg_hba.conf", "local all all scram-sha-256\n", 0o644)
-
     def _ensure_socket_folder(self, account: binaries.Account) -> None:
         """Make the socket's folder; one in /tmp must be ours alone, since anyone may make one there."""
         try:
@@ -318,36 +271,6 @@ class Cluster:
 def _environment() -> dict[str, str]:
     # Nothing of ours: PGDATA, LC_ALL and the like would have their own ideas.
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _letters() -> str:
-    """The character classes for full text: with plain C, quotation marks and dashes count as letters."""
-    before = locale.setlocale(locale.LC_CTYPE)
-    try:
-        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
-    except locale.Error:
-        return "C"
-    finally:
-        locale.setlocale(locale.LC_CTYPE, before)
-    return "C.UTF-8"
-
-
-def _identity(folder: Path) -> str:
-    found = folder.stat()
-    return f"{found.st_dev}:{found.st_ino}"
-
-
-def _check_home(home: Path, folder: Path) -> None:
-    """A copied folder must not share its database with the original."""
-    try:
-        belongs = (home / "belongs-to").read_text()
-    except FileNotFoundError as error:
-        raise PostgresFailed(f"{folder} keeps its database in {home}, which is gone.") from error
-    if belongs != _identity(folder):
-        raise PostgresFailed(
-            f"{folder} seems to be a copy: its database in {home} belongs to another folder."
-            f" If that one is gone, run: echo -n {_identity(folder)} > {home}/belongs-to"
-        )
 
 
 def _give(path: Path, account: binaries.Account) -> None:
