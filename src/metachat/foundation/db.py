@@ -7,20 +7,14 @@ import re
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 import msgspec
 
 from metachat.foundation.errors import Unavailable
 from metachat.foundation.ids import TenantId
-
-
-class Announces(Protocol):
-    """Whatever sends a realtime event without blocking (foundation.realtime.Announcer)."""
-
-    def announce(self, topic: str, data: dict[str, Any]) -> None:
-        """Send `data` to all who listen to `topic`."""
+from metachat.foundation.realtime import Announces
 
 
 class DatabaseAway(Unavailable):
