@@ -136,6 +136,10 @@ class Database:
                     await connection.execute(_WHO_ASKS, str(tenant or ""), credential or "")
                 yield transaction
         except _AWAY as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # The farewell to a lost connection failed too; whoever cancelled us must still see it.
+                raise asyncio.CancelledError from error
             raise DatabaseAway(f"connection lost: {type(error).__name__}") from error
         finally:
             await self._pool.release(connection)
