@@ -1,8 +1,15 @@
 """The API describes itself: a document for programs, a page for people."""
 
 import gzip
+from pathlib import Path
 
 import httpx
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import async_playwright
+from tests.web.process import Process
+
+CHROMIUM = "/usr/bin/chromium"
 
 
 async def test_the_document_is_openapi_and_names_every_operation_once(nobody: httpx.AsyncClient) -> None:
@@ -34,3 +41,25 @@ async def test_the_page_shows_every_operation_from_this_house_alone(nobody: http
     style = await nobody.get("/api/docs.css")
     assert style.headers["content-type"].startswith("text/css")
     assert len(gzip.compress(page.content)) + len(gzip.compress(style.content)) < 100_000
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_the_page_can_be_read_by_everybody(process: Process, colours: str, width: int) -> None:
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"{CHROMIUM} is not installed (apt-get install chromium)")
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = await chromium.new_page(
+            viewport={"width": width, "height": 800}, color_scheme="dark" if colours == "dark" else "light"
+        )
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        await page.goto(f"{process.address}/api/docs")
+        found = (await Axe().run(page)).response["violations"]
+        wide = await page.evaluate("document.documentElement.scrollWidth")
+        await chromium.close()
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+    assert wide <= width
+    assert [text for text in complaints if "favicon" not in text] == []
