@@ -106,10 +106,15 @@ WHERE tenant_id = :tenant AND conversation_id = :id AND seq < :before AND author
 ORDER BY seq DESC LIMIT :limit
 """  # noqa: S608
 
-# Only what is still unanswered: the number of rows tells whether this answer is the first.
+# All of them or none: the number of rows tells whether this answer is the first. The draft ends either way.
 MARK_ANSWERED = """
+WITH dropped AS (DELETE FROM drafts WHERE tenant_id = :tenant AND conversation_id = :id)
 UPDATE messages SET answered_by = :reply
-WHERE tenant_id = :tenant AND conversation_id = :id AND id = ANY(:answered) AND answered_by IS NULL
+WHERE tenant_id = :tenant AND conversation_id = :id AND id = ANY(:answered)
+  AND cardinality(:answered::uuid[]) = (
+    SELECT count(*) FROM messages
+    WHERE tenant_id = :tenant AND conversation_id = :id AND id = ANY(:answered) AND answered_by IS NULL
+  )
 """
 
 MARK_ALL_ANSWERED = """

@@ -19,7 +19,10 @@ async def gather(scope: Scope, id: ConversationId) -> Gathered | None:
     unanswered = [Message(**row) for row in await scope.db.all(store.UNANSWERED, **values)]
     if not unanswered:
         return None
-    before = await scope.db.all(store.HISTORY, **values, before=unanswered[0].seq, limit=HISTORY_LENGTH)
+    first = unanswered[0].seq
+    before = (
+        await scope.db.all(store.HISTORY, **values, before=first, limit=HISTORY_LENGTH) if first > 1 else []
+    )
     return Gathered(conversation, unanswered, [Message(**row) for row in reversed(before)])
 
 
@@ -44,14 +47,12 @@ async def answer(scope: Scope, gathered: Gathered, reply_id: MessageId, reply: R
     id = gathered.conversation.id
     values = {"tenant": scope.tenant, "id": id}
     conversation = await writing.lock(scope, id)
-    await scope.db.execute(store.DROP_DRAFT, **values)
     if conversation.state != "assistant":
+        await scope.db.execute(store.DROP_DRAFT, **values)
         return None
     answered = [message.id for message in gathered.unanswered]
-    unanswered = {row["id"] for row in await scope.db.all(store.UNANSWERED, **values)}
-    if not unanswered.issuperset(answered):
+    if not await scope.db.execute(store.MARK_ANSWERED, **values, answered=answered, reply=reply_id):
         return None
-    await scope.db.execute(store.MARK_ANSWERED, **values, answered=answered, reply=reply_id)
     message = await writing.add_message(scope, conversation, reply, id=reply_id)
     if reply.language is not None and reply.language != conversation.language:
         await scope.db.execute(store.SET_LANGUAGE, **values, language=reply.language)
