@@ -98,7 +98,7 @@ def test_an_ordinary_user_whose_folder_is_too_deep_for_a_socket(home: Path, inte
         user = Path(f"/proc/{ordinary.supervisor}").stat().st_uid
         assert user != 0
         assert {member.uids().real for member in ordinary.family()} == {user}
-        sockets = [member for member in Path("/tmp").glob("metachat-*") if member.stat().st_uid == user]
+        sockets = list(Path("/tmp").glob(f"metachat-*-{user}"))
         assert all(folder.stat().st_mode & 0o777 == 0o700 for folder in sockets)
         assert sockets
         family = ordinary.family()
