@@ -209,3 +209,9 @@ def test_the_gate_keeps_nothing_back_at_the_end() -> None:
     gate = Gate(AnswerRequest("When?", (passage(RETURNS),), "en"))
     assert gate.feed('Members have 60 days [1: "Members have 60 days"]') == ""
     assert gate.close() == "Members have 60 days [1]"
+
+
+@pytest.mark.parametrize("hostile", ["!" * 10_000, "a." * 5_000, "[1: " * 2_500, "\n" * 10_000, "x" * 10_000])
+async def test_no_output_holds_the_gate_up(hostile: str) -> None:
+    answer = await shown(f'{hostile}\nMembers have 60 days [1: "Members have 60 days"].', size=50)
+    assert answer.timings["total"] < 3_000

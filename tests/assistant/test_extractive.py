@@ -182,3 +182,17 @@ async def test_no_text_breaks_it(asked: str, text: str, similarity: float) -> No
     assert answer.text
     for citation in answer.citations:
         assert citation.quote in text
+
+
+@pytest.mark.parametrize(
+    "hostile", ["!" * 10_000, "a-" * 5_000, "1." * 5_000, "send " * 2_000, "\n" * 10_000 + "x"]
+)
+async def test_no_message_holds_it_up(hostile: str) -> None:
+    async def search(_: str, __: str | None) -> list[Passage]:
+        text = "Delivery takes 2 days. " * 30
+        return [Passage(1, DocumentId(uuid4()), "a.md", None, None, text, "en", 0, similarity=0.9)]
+
+    answer = await respond(
+        Question(hostile), search=search, answerer=Extractive(Unknown()), on_text=lambda _: None
+    )
+    assert answer.timings["total"] < 1_000

@@ -26,6 +26,7 @@ from metachat.foundation.scope import Scope
 
 Search = Callable[[str, str | None], Awaitable[list[Passage]]]
 _FEWEST_WORDS_ALONE = 2
+_LONGEST_LOOK = 1_000
 
 
 async def respond(
@@ -89,7 +90,7 @@ async def _retrieve(question: Question, language: str, search: Search, speech: "
 def _standing_alone(question: Question) -> str:
     # "And to Austria?" means nothing without the question before it.
     written_in = languages.detect(question.text) or "en"
-    if len(words.content_words(question.text, written_in)) >= _FEWEST_WORDS_ALONE:
+    if len(words.content_words(question.text[:_LONGEST_LOOK], written_in)) >= _FEWEST_WORDS_ALONE:
         return question.text
     before = [turn.text for turn in question.history if turn.author == "customer"]
     return "\n".join([*before[-1:], question.text])

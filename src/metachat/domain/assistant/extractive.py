@@ -18,6 +18,8 @@ _BY_SENTENCE, _FITTING, _UNFITTING, _AS_RECORD = 0.5, 0.35, -0.1, -0.3
 _PASSAGES_READ = 3
 _NEARLY_AS_GOOD = 0.2
 _MOST_SENTENCES = 3
+# Characters: what a question is about stands at its beginning.
+_LONGEST_QUESTION = 1_000
 _LEAST_OF_BEST = 0.6
 _LEAD = re.compile(r"^(?:[-*•–>|]\s+|\d{1,2}[.)]\s+)+")
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
@@ -50,8 +52,9 @@ def _plain(text: str) -> str:
 
 def choose(request: AnswerRequest, scale: Scale) -> list[Sentence]:
     """Picks the sentences that answer; none when no passage is strong enough."""
-    written_in = languages.detect(request.question) or request.language
-    question = evidence.asked(request.question, written_in, request.passages)
+    asked = request.question[:_LONGEST_QUESTION]
+    written_in = languages.detect(asked) or request.language
+    question = evidence.asked(asked, written_in, request.passages)
     ranked = sorted(evidence.candidates(question, request.passages, scale), key=strength, reverse=True)
     if not ranked or strength(ranked[0]) < _LEAST_STRENGTH:
         return []

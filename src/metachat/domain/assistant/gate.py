@@ -15,7 +15,7 @@ from metachat.domain.knowledge import Passage
 
 # Stands for a citation while its sentence is looked at; private to us, taken out of what models write.
 _MARK = "\ue000"
-_MARK_AFTER_STOP = re.compile(rf"([.!?…]+[\"'”“»)]*)((?:\s*{_MARK})+)")
+_MARK_AFTER_STOP = re.compile(rf"(?<![.!?…])([.!?…]++[\"'”“»)]*+)((?:\s*+{_MARK})++)")
 _MARKUP = re.compile(
     r"!\[|<\s*[a-z/!]|&#|\]\s*[(\[]|\[[^\]]*\]:|```|\b(?:javascript|data|vbscript):", re.IGNORECASE
 )
@@ -26,6 +26,8 @@ _ADDRESS = re.compile(
 _LIST_NUMBER = re.compile(r"^\s*\d{1,2}[.)]\s")
 _LAST_STOP = re.compile(r"\s*([.!?…:;,]*)\s*$")
 _WORDS_OF_A_LEAK = 8
+# Characters: nothing longer is a sentence, and nothing longer is waited for.
+_LONGEST_SENTENCE = 1_500
 _LEAST_SHARED = 0.5
 
 
@@ -50,6 +52,9 @@ class Gate:
         self._unread += words.visible(text).replace(_MARK, "")
         self._set_marks_aside()
         complete = spans(self._text, NO_WRAPPING)[:-1]
+        if not complete and len(self._text) > 2 * _LONGEST_SENTENCE:
+            self._text = ""
+            self._sources.clear()
         return self._judge_up_to(complete[-1].end) if complete else ""
 
     def close(self) -> str:
@@ -83,6 +88,8 @@ class Gate:
         return shown
 
     def _judge(self, sentence: str, sources: tuple[Source, ...], gap: str) -> str:
+        if len(sentence) > _LONGEST_SENTENCE:
+            return ""
         proven = self._proven(sentence, sources)
         text = " ".join(sentence.split())
         if not proven or not _bears_out(text, proven, self.request) or self._leaks(text):

@@ -7,6 +7,7 @@ from metachat.domain.assistant.concepts import meanings_of
 from metachat.domain.assistant.model import Question
 
 _DEFAULT = "en"
+_LONGEST_SAMPLE = 1_000
 _LETTERS = {"de": re.compile(r"[äöüß]"), "hr": re.compile(r"[čćđšž]")}
 _ENDINGS = {
     "en": re.compile(r"\b\w{3,}(?:ing|tion|able|ies|ould|ght)\b"),
@@ -21,6 +22,7 @@ _ENDINGS = {
 
 def detect(text: str) -> str | None:
     """Gives "en", "de" or "hr", or None where the text does not tell."""
+    text = text[:_LONGEST_SAMPLE]
     lowered = text.lower()
     scores = {
         language: words.function_words(text, language)

@@ -18,6 +18,7 @@ _THANKED = {
     "de": "Gern geschehen! Fragen Sie jederzeit, wenn Sie noch etwas brauchen.",
     "hr": "Nema na čemu! Slobodno pitajte ako Vas još nešto zanima.",
 }
+_LONGEST_COURTESY = 60
 _GREETINGS = frozenset(
     word
     for line in (
@@ -45,8 +46,8 @@ def declined(language: str) -> str:
 
 def courtesy(text: str, language: str, brand: str) -> str | None:
     """Gives the reply to a greeting or a thank-you; None for anything else."""
-    said = frozenset(words.tokens(text))
-    if not said or len(said) > 4:
+    said = frozenset(words.tokens(text[:_LONGEST_COURTESY]))
+    if not said or len(said) > 4 or len(text) > _LONGEST_COURTESY:
         return None
     if said <= _GREETINGS:
         named = _BRAND.get(language, _BRAND["en"]).format(brand) if brand else ""

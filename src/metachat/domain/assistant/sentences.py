@@ -7,7 +7,8 @@ from itertools import pairwise
 
 # A stop ends a sentence when what follows could begin one; "z. B.", "4.90", "1. Mai" and "Mo. - Fr." do not.
 _STOP = re.compile(
-    r"[.!?…]+[\"'”“»)\]]*(?=[^\S\n]+[\"'„“«»(\[*•–-]*[^\W_a-zäöüßčćđšž])|[.!?…]+[\"'”“»)\]]*(?=\s*(?:\n|$))"
+    r"(?<![.!?…])[.!?…]++[\"'”“»)\]]*+"
+    r"(?=[^\S\n]++[\"'„“«»(\[*•–-]*+[^\W_a-zäöüßčćđšž]|\s*+$|[^\S\n]*+\n)"
 )
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:[^\W\d_]|z\.\s?B|d\.\s?h|u\.\s?a|o\.\s?ä|e\.\s?g|i\.\s?e|bzw|bspw|ca|evtl|ggf|inkl|exkl|zzgl|Nr|"

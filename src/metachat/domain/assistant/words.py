@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_LONGEST_WORD = 60
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 # Snowball has no Croatian; its Serbian reads Latin script and both reflexes of yat.
 _ALGORITHMS = {"en": "english", "de": "german", "hr": "serbian"}
@@ -84,7 +85,7 @@ def numbers(text: str) -> frozenset[str]:
 
 def is_content(word: str, language: str) -> bool:
     """Tells whether a word says what a text is about, rather than holding it together."""
-    return len(word) > 1 and word not in _EMPTY.get(language, _ALL_EMPTY)
+    return 1 < len(word) <= _LONGEST_WORD and word not in _EMPTY.get(language, _ALL_EMPTY)
 
 
 def content_words(text: str, language: str) -> list[str]:
