@@ -74,7 +74,6 @@ async def receive_in(scope: Scope, id: ConversationId, inbound: Inbound) -> Mess
     if state == "closed":
         state = "assistant"
         await writing.set_state(scope, conversation, state)
-    await events.record(scope, "message.received", subject=id, message=str(message.id))
     if state == "assistant":
         await enqueue_turn(scope, id)
     return message
@@ -117,7 +116,6 @@ async def agent_reply(scope: Scope, id: ConversationId, text: str, *, agent: Use
     message = await writing.add_message(scope, conversation, Reply(text, author="agent", author_id=agent))
     assert message is not None
     await writing.mark_all_answered(scope, id, by=message.id)
-    await events.record(scope, "message.sent", subject=id, message=str(message.id), author="agent")
     return message
 
 

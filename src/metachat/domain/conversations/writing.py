@@ -1,6 +1,7 @@
 """What every verb does to a conversation that it holds: add a message, change the state, announce both."""
 
 from datetime import datetime
+from typing import Any
 
 from metachat.domain.conversations import phrases, store
 from metachat.domain.conversations.model import (
@@ -33,21 +34,39 @@ async def add_message(
     provider_id: str | None = None,
     provider_at: datetime | None = None,
 ) -> Message | None:
-    """Add a message to a conversation that is held; None when this delivery was taken in before."""
-    row = await scope.db.one(
-        store.ADD_MESSAGE,
-        tenant=scope.tenant, id=conversation.id, message=id or uuid7(),
-        author=reply.author, author_id=reply.author_id, text=reply.text, preview=preview(reply.text),
-        provider_id=provider_id, status="received" if reply.author == "customer" else "sent",
-        declined=reply.declined, citations=reply.citations, detail=reply.detail,
-        correlation=current_correlation_id(), provider_at=provider_at, now=scope.now,
-    )  # fmt: skip
-    if row is None:
-        return None
-    message = Message(**row)
-    topic_news = {"type": "message", "id": str(message.id), "seq": message.seq}
-    scope.db.announce(f"conversation:{conversation.id}", topic_news)
-    scope.db.announce(f"tenant:{scope.tenant}", {"type": "conversation", "id": str(conversation.id)})
+    """Add a message, and its event, to a conversation that is held.
+
+    None when this delivery was taken in before.
+    """
+    values = _values(scope, conversation.id, id or MessageId(uuid7()), reply)
+    row = await scope.db.one(store.ADD_MESSAGE, **values, provider_id=provider_id, provider_at=provider_at)
+    return None if row is None else _announced(scope, Message(**row))
+
+
+async def add_answer(
+    scope: Scope, conversation: Conversation, reply: Reply, *, id: MessageId, to: list[MessageId]
+) -> Message | None:
+    """Answer messages of a conversation that is held; None, and nothing added, unless all are still open."""
+    values = _values(scope, conversation.id, id, reply)
+    row = await scope.db.one(store.ANSWER, **values, answered=to, provider_id=None, provider_at=None)
+    return None if row is None else _announced(scope, Message(**row))
+
+
+def _values(scope: Scope, conversation: ConversationId, id: MessageId, reply: Reply) -> dict[str, Any]:
+    return {
+        "tenant": scope.tenant, "id": conversation, "message": id, "now": scope.now,
+        "author": reply.author, "author_id": reply.author_id, "text": reply.text,
+        "preview": preview(reply.text), "status": "received" if reply.author == "customer" else "sent",
+        "declined": reply.declined, "citations": reply.citations, "detail": reply.detail,
+        "language": reply.language, "correlation": current_correlation_id(),
+    }  # fmt: skip
+
+
+def _announced(scope: Scope, message: Message) -> Message:
+    conversation = str(message.conversation_id)
+    news = {"type": "message", "id": str(message.id), "seq": message.seq}
+    scope.db.announce(f"conversation:{conversation}", news)
+    scope.db.announce(f"tenant:{scope.tenant}", {"type": "conversation", "id": conversation})
     return message
 
 
