@@ -85,6 +85,15 @@ added AS (
 )
 """  # noqa: S608
 
+# Takes the lock itself: its row is the newest one even where it had to wait for another transaction. No row
+# means that there is no conversation; one without a message's id, that the message was delivered before.
+RECEIVE = f"""
+WITH held AS MATERIALIZED (
+  SELECT * FROM conversations WHERE tenant_id = :tenant AND id = :id FOR UPDATE
+), {_ADDED}
+SELECT held.state, added.* FROM held LEFT JOIN added ON true
+"""  # noqa: S608
+
 ADD_MESSAGE = f"""
 WITH held AS (SELECT * FROM conversations WHERE tenant_id = :tenant AND id = :id), {_ADDED}
 SELECT * FROM added
@@ -92,7 +101,8 @@ SELECT * FROM added
 
 FIND_DELIVERED = f"""
 SELECT {_MESSAGE} FROM messages
-WHERE tenant_id = :tenant AND channel_id = :channel AND provider_id = :provider_id AND conversation_id = :id
+WHERE tenant_id = :tenant AND provider_id = :provider_id AND conversation_id = :id
+  AND channel_id = (SELECT channel_id FROM conversations WHERE tenant_id = :tenant AND id = :id)
 """  # noqa: S608
 
 SET_STATE = """

@@ -59,7 +59,7 @@ async def apologise(
     apology = Reply(phrases.say("apology", spoken), language=spoken, detail={"failed": reason})
     message = await answer(scope, gathered, reply_id, apology)
     if message is not None:
-        await writing.set_state(scope, conversation, "waiting")
+        await writing.set_state(scope, conversation.id, "waiting")
         await events.record(scope, "handoff.requested", subject=conversation.id, reason=reason)
     return message
 
