@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from metachat.domain.channels import Inbound
 from metachat.domain.conversations import phrases, store
 from metachat.domain.conversations.model import (
@@ -15,6 +17,10 @@ from metachat.domain.conversations.model import (
 from metachat.foundation.ids import ConversationId, MessageId, UserId, uuid7
 from metachat.foundation.log import current_correlation_id
 from metachat.foundation.scope import Scope
+
+# News of a message carries the message itself up to this many bytes, so that nobody has to read it again;
+# a notification of Postgres holds 8,000.
+_CARRIED = 6_000
 
 
 async def lock(scope: Scope, id: ConversationId) -> Conversation:
@@ -70,7 +76,10 @@ def _values(scope: Scope, conversation: ConversationId, id: MessageId, reply: Re
 
 def _announced(scope: Scope, message: Message) -> Message:
     conversation = str(message.conversation_id)
-    news = {"type": "message", "id": str(message.id), "seq": message.seq}
+    news: dict[str, Any] = {"type": "message", "id": str(message.id), "seq": message.seq}
+    content = msgspec.json.encode(message)
+    if len(content) <= _CARRIED:
+        news["message"] = msgspec.Raw(content)
     scope.db.announce(f"conversation:{conversation}", news)
     scope.db.announce(f"tenant:{scope.tenant}", {"type": "conversation", "id": conversation})
     return message
