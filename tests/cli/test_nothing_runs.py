@@ -1,4 +1,4 @@
-"""The command line where nothing runs: one sentence, the next move, and the exit code of an absent service."""
+"""The command line where nothing runs: one sentence, the next move, and an exit code for scripts."""
 
 import os
 import subprocess
