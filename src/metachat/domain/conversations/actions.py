@@ -1,5 +1,6 @@
 """The verbs of conversations that customers and the team call."""
 
+from typing import Any
 from uuid import UUID
 
 from metachat.domain import events
@@ -64,7 +65,7 @@ async def receive_in(scope: Scope, id: ConversationId, inbound: Inbound) -> Mess
     message = await writing.add_message(
         scope,
         conversation,
-        Reply(text, author="customer"),
+        Reply(text, author="customer", detail=_detail(inbound)),
         provider_id=inbound.provider_id,
         provider_at=inbound.provider_at,
     )
@@ -163,6 +164,10 @@ async def _delivered_before(scope: Scope, conversation: Conversation, provider_i
     if row is None:  # the id is taken by somebody else's message, which is none of this caller's business
         raise ConversationNotFound
     return Message(**row)
+
+
+def _detail(inbound: Inbound) -> dict[str, Any]:
+    return dict(inbound.detail) if inbound.form == "text" else {"form": inbound.form, **inbound.detail}
 
 
 def message_id(text: str) -> MessageId:
