@@ -82,6 +82,8 @@ class Shop:
                 return
             for lane in lanes:
                 await self.work_off(lane)
+            async with self.worker.transaction() as db:
+                await db.execute(store.LEAVE_ALL, owner="me:1:1.1")
 
     async def work_off(self, lane: str) -> None:
         """Run one lane's jobs."""
@@ -94,8 +96,6 @@ class Shop:
                 row["id"], lane, "inbox", self.tenant, row["payload"], 0, 0, None, Lease(lane, "me:1:1.1")
             )
             await arrivals.take_in(job, self.worker, PROVIDERS)
-        async with self.worker.transaction() as db:
-            await db.execute(store.LEAVE_ALL, owner="me:1:1.1")
 
 
 @pytest.fixture
