@@ -120,8 +120,9 @@ async def test_every_table_of_tenants_is_behind_the_wall(app_db: Database) -> No
     assert all(one["enabled"] and one["forced"] for one in tables if one["name"] in OWN_POLICY)
 
 
-# The worker takes jobs of every tenant; the application's role may add jobs and read none.
-QUEUE = {"jobs", "lanes", "dead_jobs", "workers"}
+# The worker takes jobs and updates of every tenant; the application's role adds them, and reads no jobs and
+# only its own tenant's updates.
+QUEUE = {"jobs", "lanes", "dead_jobs", "workers", "inbox"}
 
 TABLES = """
 SELECT c.relname AS name, c.relrowsecurity AS enabled, c.relforcerowsecurity AS forced,
