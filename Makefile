@@ -13,7 +13,7 @@ export UV_NO_PROGRESS = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check bench soak fmt
+.PHONY: help setup setup-dev run test check bench soak fmt reference
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
@@ -27,6 +27,7 @@ run: setup ## Set up and start; ARGS="--port 9000" passes options to `metachat u
 	@exec $(BIN)/metachat up $(ARGS)
 
 test: setup-dev ## Run all tests; ARGS="tests/local -k down" chooses
+	@infra/test_tools.sh
 	$(BIN)/pytest -n 2 -m "not soak" $(ARGS)
 
 soak: setup-dev ## Run the long seeded suites
@@ -46,6 +47,9 @@ bench: setup-dev ## Measure, beside the references; ARGS=retrieval chooses
 fmt: setup-dev ## Format the code and fix what can be fixed
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+reference: setup-dev ## Write the generated pages of docs/reference
+	$(BIN)/python infra/make_reference.py
 
 # uv comes from the package index into a venv of its own: Debian's Python refuses a bare pip.
 .uv/bin/uv:

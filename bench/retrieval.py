@@ -35,6 +35,8 @@ HELP = Path(metachat.demo.__file__).parent / "help"
 QUESTIONS = 400
 WORDS_OF_A_CHUNK, WORDS_OF_A_QUESTION = 90, 6
 
+_FREQUENCIES = 1 / np.arange(1, 20_001)
+
 Vectors = NDArray[np.float32]
 
 
@@ -72,7 +74,7 @@ async def search(app: Database, corpora: list[Corpus]) -> list[Result]:
         corpus = corpora[random.choice(len(corpora), p=weights)]
         vector = unit(corpus.vectors[random.integers(len(corpus.ids))] + random.normal(0, 0.04, DIMENSION))
         # The most frequent words are what a search leaves out of a question.
-        words = tuple(word for word in vocabulary(random, 60) if int(word[4:]) > 30)[:WORDS_OF_A_QUESTION]
+        words = tuple(vocabulary(random, WORDS_OF_A_QUESTION, rarer_than=50))
         began = time.perf_counter()
         await found(app, corpus, vector, words)
         if number >= 20:  # the first ones fill caches and plans
@@ -183,10 +185,11 @@ async def add_tenant(database: Database, slug: str) -> TenantId:
     return tenant
 
 
-def vocabulary(random: np.random.Generator, count: int) -> list[str]:
-    """Words as frequent as words are (Zipf), of 20,000."""
-    ranks = np.minimum(random.zipf(1.3, count), 20_000)
-    return [f"word{rank}" for rank in ranks]
+def vocabulary(random: np.random.Generator, count: int, *, rarer_than: int = 0) -> list[str]:
+    """Words of a language of 20,000, as frequent as words are (Zipf)."""
+    frequencies = _FREQUENCIES[rarer_than:]
+    ranks = random.choice(len(frequencies), size=count, p=frequencies / frequencies.sum())
+    return [f"word{rank + rarer_than}" for rank in ranks]
 
 
 def unit(vectors: NDArray[np.float64]) -> Vectors:

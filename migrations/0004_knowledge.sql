@@ -50,6 +50,10 @@ CREATE INDEX chunks_by_document ON chunks (tenant_id, document_id, position);
 CREATE INDEX chunks_vectors ON chunks (tenant_id) INCLUDE (id, embedding);
 CREATE INDEX chunks_lexemes ON chunks USING gin (lexemes);
 SELECT isolate_tenants('chunks');
+-- Ranking reads the words of every match, but vectors lie in their index already: what a row has no room for
+-- shall be its vector.
+ALTER TABLE chunks ALTER COLUMN lexemes SET STORAGE MAIN, ALTER COLUMN text SET STORAGE MAIN,
+  ALTER COLUMN embedding SET STORAGE EXTERNAL;
 -- An index-only scan needs pages marked all-visible, which only vacuum does: let it come soon after an upload.
 ALTER TABLE chunks SET (
   autovacuum_vacuum_insert_threshold = 200, autovacuum_vacuum_insert_scale_factor = 0.01,

@@ -1,5 +1,6 @@
 """Transactions: named parameters, what waits for the commit, and how a lost database is told."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ class Heard:
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
 
-    def announce(self, topic: str, data: dict[str, Any]) -> None:
-        self.events.append((topic, data))
+    def announce(self, topic: str, data: Mapping[str, Any]) -> None:
+        self.events.append((topic, dict(data)))
 
 
 def test_names_become_numbers_and_casts_stay() -> None:

@@ -8,6 +8,7 @@ import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -64,8 +65,13 @@ class Transaction:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """A part that may fail alone: raising undoes just this part."""
-        async with self.connection.transaction():
+        await self.connection.execute("SAVEPOINT part")
+        try:
             yield
+        except BaseException:
+            await _undo(self.connection, "ROLLBACK TO part; RELEASE part")
+            raise
+        await self.connection.execute("RELEASE part")
 
     def announce(self, topic: str, data: dict[str, Any]) -> None:
         """Send a realtime event after the commit."""
@@ -131,9 +137,7 @@ class Database:
             raise DatabaseAway(f"no connection: {type(error).__name__}") from error
         try:
             transaction = Transaction(connection)
-            async with connection.transaction():
-                if tenant is not None or credential is not None:
-                    await connection.execute(_WHO_ASKS, str(tenant or ""), credential or "")
+            async with _begun(connection, tenant, credential):
                 yield transaction
         except _AWAY as error:
             task = asyncio.current_task()
@@ -148,8 +152,35 @@ class Database:
 
 _AWAY = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, ConnectionError)
 
-# Local to the transaction (the third argument), so that a pooled connection carries nothing over.
-_WHO_ASKS = "SELECT set_config('metachat.tenant', $1, true), set_config('metachat.credential', $2, true)"
+
+@asynccontextmanager
+async def _begun(
+    connection: asyncpg.pool.PoolConnectionProxy, tenant: TenantId | None, credential: str | None
+) -> AsyncIterator[None]:
+    # What says who asks is local to the transaction, so that a pooled connection carries nothing over.
+    try:
+        await connection.execute("BEGIN" if tenant is None else _begin_for(tenant))
+        if credential is not None:
+            await connection.execute("SELECT set_config('metachat.credential', $1, true)", credential)
+        yield
+    except BaseException:
+        await _undo(connection, "ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
+
+
+def _begin_for(tenant: TenantId) -> str:
+    # One round trip instead of two takes a literal; only the text of a real UUID may become one.
+    if not isinstance(tenant, UUID):
+        raise TypeError("a tenant is named by its UUID")
+    return f"BEGIN; SET LOCAL metachat.tenant = '{tenant}'"
+
+
+async def _undo(connection: asyncpg.pool.PoolConnectionProxy, how: str) -> None:
+    # A connection that is gone has undone everything; what ended it is the better message.
+    if not connection.is_closed():
+        await connection.execute(how)
+
 
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
 

@@ -160,7 +160,7 @@ DECLARED: dict[str, Declared] = {
         _number(1, 2000), "1 to 2000", default="200", unit="turns"),
     "database_pool": Declared(
         "Connections to Postgres that each process keeps at most.",
-        _number(2, 100), "2 to 100", default="10", unit="connections"),
+        _number(2, 100), "2 to 100", default="4", unit="connections"),
     "upload_limit": Declared(
         "The largest file that knowledge accepts.",
         _number(1, 1024), "1 to 1024", default="50", unit="MiB"),

@@ -25,6 +25,7 @@ _ADDRESS = re.compile(
 )
 _LIST_NUMBER = re.compile(r"^\s*\d{1,2}[.)]\s")
 _LAST_STOP = re.compile(r"\s*([.!?…:;,]*)\s*$")
+_LOOSE_STOP = re.compile(r"\s+([.!?…])")
 _WORDS_OF_A_LEAK = 8
 # Characters: nothing longer is a sentence, and nothing longer is waited for.
 _LONGEST_SENTENCE = 1_500
@@ -91,7 +92,8 @@ class Gate:
         if len(sentence) > _LONGEST_SENTENCE:
             return ""
         proven = self._proven(sentence, sources)
-        text = " ".join(sentence.split())
+        # Where a citation stood, a stop may be left alone.
+        text = _LOOSE_STOP.sub(r"\1", " ".join(sentence.split())).lstrip(" .!?…")
         if not proven or not _bears_out(text, proven, self.request) or self._leaks(text):
             return ""
         numbers = "".join(f"[{number}]" for number in sorted({self._number(item) for item in proven}))

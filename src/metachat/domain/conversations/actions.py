@@ -61,21 +61,13 @@ async def receive(scope: Scope, inbound: Inbound) -> Message:
 async def receive_in(scope: Scope, id: ConversationId, inbound: Inbound) -> Message:
     """Take in a message of a conversation that the caller knows already; see `receive`."""
     text = clean(inbound.text)
-    conversation = await writing.lock(scope, id)
-    message = await writing.add_message(
-        scope,
-        conversation,
-        Reply(text, author="customer", detail=_detail(inbound)),
-        provider_id=inbound.provider_id,
-        provider_at=inbound.provider_at,
-    )
+    said = Reply(text, author="customer", detail=_detail(inbound))
+    state, message = await writing.take_in(scope, id, said, inbound)
     if message is None:
-        return await _delivered_before(scope, conversation, inbound.provider_id)
-    state = conversation.state
+        return await _delivered_before(scope, id, inbound.provider_id)
     if state == "closed":
         state = "assistant"
-        await writing.set_state(scope, conversation, state)
-    await events.record(scope, "message.received", subject=id, message=str(message.id))
+        await writing.set_state(scope, id, state)
     if state == "assistant":
         await enqueue_turn(scope, id)
     return message
@@ -103,7 +95,7 @@ async def hand_off(
     if to is None:
         await writing.mark_all_answered(scope, id, by=message.id)
         await events.record(scope, "handoff.requested", subject=id, reason=reason)
-    await writing.set_state(scope, conversation, state, owner=to)
+    await writing.set_state(scope, id, state, owner=to)
     return await find(scope, id)
 
 
@@ -116,9 +108,7 @@ async def agent_reply(scope: Scope, id: ConversationId, text: str, *, agent: Use
     if (conversation.state, conversation.owner_id) != ("assigned", agent):
         conversation = await hand_off(scope, id, to=agent)
     message = await writing.add_message(scope, conversation, Reply(text, author="agent", author_id=agent))
-    assert message is not None
     await writing.mark_all_answered(scope, id, by=message.id)
-    await events.record(scope, "message.sent", subject=id, message=str(message.id), author="agent")
     return message
 
 
@@ -129,7 +119,7 @@ async def release(scope: Scope, id: ConversationId) -> Conversation:
         raise ConversationClosed
     if conversation.state != "assistant":
         await writing.say(scope, conversation, "released")
-        await writing.set_state(scope, conversation, "assistant")
+        await writing.set_state(scope, id, "assistant")
         await enqueue_turn(scope, id)
     return await find(scope, id)
 
@@ -140,14 +130,14 @@ async def close(scope: Scope, id: ConversationId) -> Conversation:
     if conversation.state != "closed":
         message = await writing.say(scope, conversation, "closed")
         await writing.mark_all_answered(scope, id, by=message.id)
-        await writing.set_state(scope, conversation, "closed")
+        await writing.set_state(scope, id, "closed")
     return await find(scope, id)
 
 
 async def end(scope: Scope, id: ConversationId) -> None:
     """Close a conversation without a word: nobody reads there any more."""
-    conversation = await writing.lock(scope, id)
-    await writing.set_state(scope, conversation, "closed")
+    await writing.lock(scope, id)
+    await writing.set_state(scope, id, "closed")
 
 
 async def enqueue_turn(scope: Scope, id: ConversationId) -> None:
@@ -156,11 +146,8 @@ async def enqueue_turn(scope: Scope, id: ConversationId) -> None:
     await enqueue(scope.db, "turn", {"conversation": str(id)}, lane=lane, tenant=scope.tenant)
 
 
-async def _delivered_before(scope: Scope, conversation: Conversation, provider_id: str) -> Message:
-    row = await scope.db.one(
-        store.FIND_DELIVERED,
-        tenant=scope.tenant, channel=conversation.channel_id, id=conversation.id, provider_id=provider_id,
-    )  # fmt: skip
+async def _delivered_before(scope: Scope, id: ConversationId, provider_id: str) -> Message:
+    row = await scope.db.one(store.FIND_DELIVERED, tenant=scope.tenant, id=id, provider_id=provider_id)
     if row is None:  # the id is taken by somebody else's message, which is none of this caller's business
         raise ConversationNotFound
     return Message(**row)

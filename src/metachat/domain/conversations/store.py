@@ -60,26 +60,49 @@ FROM conversations c JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = 
 WHERE c.tenant_id = :tenant AND c.last_seq > 0
 """
 
-# The message and its number in one statement: a second delivery (same provider_id) changes nothing.
-ADD_MESSAGE = f"""
-WITH added AS (
+# A message, its number, and the event that tells of it (none for our own notices), for whoever holds the
+# conversation. A second delivery (same provider_id) changes nothing.
+_ADDED = f"""
+added AS (
   INSERT INTO messages (tenant_id, id, conversation_id, channel_id, seq, author, author_id, text, provider_id,
     status, declined, citations, detail, correlation_id, provider_at, created_at)
   SELECT tenant_id, :message, id, channel_id, last_seq + 1, :author, :author_id, :text, :provider_id,
     :status, :declined, :citations, :detail, :correlation, :provider_at, :now
-  FROM conversations WHERE tenant_id = :tenant AND id = :id
+  FROM held
   ON CONFLICT (tenant_id, channel_id, provider_id) WHERE provider_id IS NOT NULL DO NOTHING
   RETURNING {_MESSAGE}
 ), counted AS (
-  UPDATE conversations c SET last_seq = added.seq, last_text = :preview, updated_at = :now
+  UPDATE conversations c SET last_seq = added.seq, last_text = :preview, updated_at = :now,
+    language = coalesce(:language, c.language)
   FROM added WHERE c.tenant_id = :tenant AND c.id = :id
+), told AS (
+  INSERT INTO events (tenant_id, kind, subject, data, correlation_id)
+  SELECT :tenant, CASE author WHEN 'customer' THEN 'message.received' ELSE 'message.sent' END, :id,
+    jsonb_build_object('message', id)
+      || CASE author WHEN 'customer' THEN '{{}}' ELSE jsonb_build_object('author', author) END,
+    :correlation
+  FROM added WHERE author <> 'system'
 )
+"""  # noqa: S608
+
+# Takes the lock itself: its row is the newest one even where it had to wait for another transaction. No row
+# means that there is no conversation; one without a message's id, that the message was delivered before.
+RECEIVE = f"""
+WITH held AS MATERIALIZED (
+  SELECT * FROM conversations WHERE tenant_id = :tenant AND id = :id FOR UPDATE
+), {_ADDED}
+SELECT held.state, added.* FROM held LEFT JOIN added ON true
+"""  # noqa: S608
+
+ADD_MESSAGE = f"""
+WITH held AS (SELECT * FROM conversations WHERE tenant_id = :tenant AND id = :id), {_ADDED}
 SELECT * FROM added
 """  # noqa: S608
 
 FIND_DELIVERED = f"""
 SELECT {_MESSAGE} FROM messages
-WHERE tenant_id = :tenant AND channel_id = :channel AND provider_id = :provider_id AND conversation_id = :id
+WHERE tenant_id = :tenant AND provider_id = :provider_id AND conversation_id = :id
+  AND channel_id = (SELECT channel_id FROM conversations WHERE tenant_id = :tenant AND id = :id)
 """  # noqa: S608
 
 SET_STATE = """
@@ -94,28 +117,38 @@ SELECT {_MESSAGE} FROM messages
 WHERE tenant_id = :tenant AND conversation_id = :id AND seq > :after ORDER BY seq LIMIT :limit
 """  # noqa: S608
 
+# What a turn reads: the customer's unanswered messages, and the last ones before the first of them.
 UNANSWERED = f"""
-SELECT {_MESSAGE} FROM messages
-WHERE tenant_id = :tenant AND conversation_id = :id AND author = 'customer' AND answered_by IS NULL
-ORDER BY seq
+WITH unanswered AS (
+  SELECT {_MESSAGE} FROM messages
+  WHERE tenant_id = :tenant AND conversation_id = :id AND author = 'customer' AND answered_by IS NULL
+), before AS (
+  SELECT {_MESSAGE} FROM messages
+  WHERE tenant_id = :tenant AND conversation_id = :id AND author <> 'system'
+    AND seq < (SELECT min(seq) FROM unanswered)
+  ORDER BY seq DESC LIMIT :limit
+)
+SELECT true AS open, * FROM unanswered UNION ALL SELECT false, * FROM before ORDER BY seq
 """  # noqa: S608
 
-HISTORY = f"""
-SELECT {_MESSAGE} FROM messages
-WHERE tenant_id = :tenant AND conversation_id = :id AND seq < :before AND author <> 'system'
-ORDER BY seq DESC LIMIT :limit
+# Answers all of them or none: whoever comes second finds one answered, and adds nothing. A statement of
+# its own after LOCK: only a new snapshot surely sees what the holder before has answered. The draft ends
+# either way.
+ANSWER = f"""
+WITH dropped AS (
+  DELETE FROM drafts WHERE tenant_id = :tenant AND conversation_id = :id
+), held AS (
+  SELECT * FROM conversations WHERE tenant_id = :tenant AND id = :id
+    AND cardinality(:answered::uuid[]) = (
+      SELECT count(*) FROM messages
+      WHERE tenant_id = :tenant AND conversation_id = :id AND id = ANY(:answered) AND answered_by IS NULL
+    )
+), marked AS (
+  UPDATE messages SET answered_by = :message
+  WHERE tenant_id = :tenant AND conversation_id = :id AND id = ANY(:answered) AND EXISTS (SELECT FROM held)
+), {_ADDED}
+SELECT * FROM added
 """  # noqa: S608
-
-# All of them or none: the number of rows tells whether this answer is the first. The draft ends either way.
-MARK_ANSWERED = """
-WITH dropped AS (DELETE FROM drafts WHERE tenant_id = :tenant AND conversation_id = :id)
-UPDATE messages SET answered_by = :reply
-WHERE tenant_id = :tenant AND conversation_id = :id AND id = ANY(:answered)
-  AND cardinality(:answered::uuid[]) = (
-    SELECT count(*) FROM messages
-    WHERE tenant_id = :tenant AND conversation_id = :id AND id = ANY(:answered) AND answered_by IS NULL
-  )
-"""
 
 MARK_ALL_ANSWERED = """
 UPDATE messages SET answered_by = :reply

@@ -15,15 +15,12 @@ async def gather(scope: Scope, id: ConversationId) -> Gathered | None:
     conversation = await find(scope, id)
     if conversation.state != "assistant":
         return None
-    values = {"tenant": scope.tenant, "id": id}
-    unanswered = [Message(**row) for row in await scope.db.all(store.UNANSWERED, **values)]
-    if not unanswered:
-        return None
-    first = unanswered[0].seq
-    before = (
-        await scope.db.all(store.HISTORY, **values, before=first, limit=HISTORY_LENGTH) if first > 1 else []
-    )
-    return Gathered(conversation, unanswered, [Message(**row) for row in reversed(before)])
+    rows = await scope.db.all(store.UNANSWERED, tenant=scope.tenant, id=id, limit=HISTORY_LENGTH)
+    unanswered: list[Message] = []
+    history: list[Message] = []
+    for row in rows:
+        (unanswered if row.pop("open") else history).append(Message(**row))
+    return Gathered(conversation, unanswered, history) if unanswered else None
 
 
 async def save_draft(scope: Scope, id: ConversationId, draft: Draft) -> None:
@@ -45,19 +42,12 @@ async def answer(scope: Scope, gathered: Gathered, reply_id: MessageId, reply: R
     conversation that a person has taken over meanwhile.
     """
     id = gathered.conversation.id
-    values = {"tenant": scope.tenant, "id": id}
     conversation = await writing.lock(scope, id)
     if conversation.state != "assistant":
-        await scope.db.execute(store.DROP_DRAFT, **values)
+        await scope.db.execute(store.DROP_DRAFT, tenant=scope.tenant, id=id)
         return None
     answered = [message.id for message in gathered.unanswered]
-    if not await scope.db.execute(store.MARK_ANSWERED, **values, answered=answered, reply=reply_id):
-        return None
-    message = await writing.add_message(scope, conversation, reply, id=reply_id)
-    if reply.language is not None and reply.language != conversation.language:
-        await scope.db.execute(store.SET_LANGUAGE, **values, language=reply.language)
-    await events.record(scope, "message.sent", subject=id, message=str(reply_id), author="assistant")
-    return message
+    return await writing.add_answer(scope, conversation, reply, id=reply_id, to=answered)
 
 
 async def apologise(
@@ -69,7 +59,7 @@ async def apologise(
     apology = Reply(phrases.say("apology", spoken), language=spoken, detail={"failed": reason})
     message = await answer(scope, gathered, reply_id, apology)
     if message is not None:
-        await writing.set_state(scope, conversation, "waiting")
+        await writing.set_state(scope, conversation.id, "waiting")
         await events.record(scope, "handoff.requested", subject=conversation.id, reason=reason)
     return message
 

@@ -1,7 +1,10 @@
 """What every verb does to a conversation that it holds: add a message, change the state, announce both."""
 
-from datetime import datetime
+from typing import Any
 
+import msgspec
+
+from metachat.domain.channels import Inbound
 from metachat.domain.conversations import phrases, store
 from metachat.domain.conversations.model import (
     Conversation,
@@ -15,6 +18,10 @@ from metachat.foundation.ids import ConversationId, MessageId, UserId, uuid7
 from metachat.foundation.log import current_correlation_id
 from metachat.foundation.scope import Scope
 
+# News of a message carries the message itself up to this many bytes, so that nobody has to read it again;
+# a notification of Postgres holds 8,000.
+_CARRIED = 6_000
+
 
 async def lock(scope: Scope, id: ConversationId) -> Conversation:
     """Hold a conversation until this transaction ends; raises ConversationNotFound."""
@@ -24,51 +31,74 @@ async def lock(scope: Scope, id: ConversationId) -> Conversation:
     return Conversation(**row)
 
 
-async def add_message(
-    scope: Scope,
-    conversation: Conversation,
-    reply: Reply,
-    *,
-    id: MessageId | None = None,
-    provider_id: str | None = None,
-    provider_at: datetime | None = None,
-) -> Message | None:
-    """Add a message to a conversation that is held; None when this delivery was taken in before."""
-    row = await scope.db.one(
-        store.ADD_MESSAGE,
-        tenant=scope.tenant, id=conversation.id, message=id or uuid7(),
-        author=reply.author, author_id=reply.author_id, text=reply.text, preview=preview(reply.text),
-        provider_id=provider_id, status="received" if reply.author == "customer" else "sent",
-        declined=reply.declined, citations=reply.citations, detail=reply.detail,
-        correlation=current_correlation_id(), provider_at=provider_at, now=scope.now,
-    )  # fmt: skip
+async def take_in(
+    scope: Scope, id: ConversationId, said: Reply, inbound: Inbound
+) -> tuple[State, Message | None]:
+    """Hold a conversation, and add a customer's message with its event; tells also who answers there.
+
+    No message when this delivery was taken in before; raises ConversationNotFound.
+    """
+    values = _values(scope, id, MessageId(uuid7()), said)
+    delivery = {"provider_id": inbound.provider_id, "provider_at": inbound.provider_at}
+    row = await scope.db.one(store.RECEIVE, **{**values, **delivery})
     if row is None:
-        return None
-    message = Message(**row)
-    topic_news = {"type": "message", "id": str(message.id), "seq": message.seq}
-    scope.db.announce(f"conversation:{conversation.id}", topic_news)
-    scope.db.announce(f"tenant:{scope.tenant}", {"type": "conversation", "id": str(conversation.id)})
+        raise ConversationNotFound
+    state: State = row.pop("state")
+    return state, None if row["id"] is None else _announced(scope, Message(**row))
+
+
+async def add_message(scope: Scope, conversation: Conversation, reply: Reply) -> Message:
+    """Add a message, and its event, to a conversation that is held."""
+    row = await scope.db.one(store.ADD_MESSAGE, **_values(scope, conversation.id, MessageId(uuid7()), reply))
+    assert row is not None
+    return _announced(scope, Message(**row))
+
+
+async def add_answer(
+    scope: Scope, conversation: Conversation, reply: Reply, *, id: MessageId, to: list[MessageId]
+) -> Message | None:
+    """Answer messages of a conversation that is held; None, and nothing added, unless all are still open."""
+    values = _values(scope, conversation.id, id, reply)
+    row = await scope.db.one(store.ANSWER, **values, answered=to)
+    return None if row is None else _announced(scope, Message(**row))
+
+
+def _values(scope: Scope, conversation: ConversationId, id: MessageId, reply: Reply) -> dict[str, Any]:
+    return {
+        "tenant": scope.tenant, "id": conversation, "message": id, "now": scope.now,
+        "author": reply.author, "author_id": reply.author_id, "text": reply.text,
+        "preview": preview(reply.text), "status": "received" if reply.author == "customer" else "sent",
+        "declined": reply.declined, "citations": reply.citations, "detail": reply.detail,
+        "language": reply.language, "correlation": current_correlation_id(),
+        "provider_id": None, "provider_at": None,
+    }  # fmt: skip
+
+
+def _announced(scope: Scope, message: Message) -> Message:
+    conversation = str(message.conversation_id)
+    news: dict[str, Any] = {"type": "message", "id": str(message.id), "seq": message.seq}
+    content = msgspec.json.encode(message)
+    if len(content) <= _CARRIED:
+        news["message"] = msgspec.Raw(content)
+    scope.db.announce(f"conversation:{conversation}", news)
+    scope.db.announce(f"tenant:{scope.tenant}", {"type": "conversation", "id": conversation})
     return message
 
 
 async def say(scope: Scope, conversation: Conversation, phrase: phrases.Phrase) -> Message:
     """Add one of the platform's own sentences, in the conversation's language."""
     text = phrases.say(phrase, conversation.speaks)
-    message = await add_message(scope, conversation, Reply(text, author="system", detail={"phrase": phrase}))
-    assert message is not None
-    return message
+    return await add_message(scope, conversation, Reply(text, author="system", detail={"phrase": phrase}))
 
 
-async def set_state(
-    scope: Scope, conversation: Conversation, state: State, owner: UserId | None = None
-) -> None:
+async def set_state(scope: Scope, id: ConversationId, state: State, owner: UserId | None = None) -> None:
     """Change who answers; an answer in the making ends where the assistant is silenced."""
-    values = {"tenant": scope.tenant, "id": conversation.id}
+    values = {"tenant": scope.tenant, "id": id}
     await scope.db.execute(store.SET_STATE, **values, state=state, owner=owner, now=scope.now)
     if state != "assistant":
         await scope.db.execute(store.DROP_DRAFT, **values)
-    scope.db.announce(f"conversation:{conversation.id}", {"type": "state", "state": state})
-    scope.db.announce(f"tenant:{scope.tenant}", {"type": "conversation", "id": str(conversation.id)})
+    scope.db.announce(f"conversation:{id}", {"type": "state", "state": state})
+    scope.db.announce(f"tenant:{scope.tenant}", {"type": "conversation", "id": str(id)})
 
 
 async def mark_all_answered(scope: Scope, id: ConversationId, *, by: MessageId) -> None:

@@ -70,6 +70,7 @@ def _alternatives(words: list[str] | tuple[str, ...]) -> str:
 # The vectors lie in the covering index; a sequential scan would read every tenant's rows.
 TUNE = "SELECT set_config('enable_seqscan', 'off', true)"
 
+# OFFSET 0 keeps the last look-up a look-up: as a join the planner may read all of a tenant's chunks for ten.
 SEARCH = """
 WITH asked AS MATERIALIZED (
   SELECT corpus.embedding_model = :model AND corpus.dimension = :dimension AS comparable,
@@ -101,7 +102,7 @@ SELECT chunk.id AS chunk_id, chunk.document_id, document.name AS document, chunk
     AS similarity,
   coalesce(ts_rank(chunk.lexemes, (SELECT words FROM asked)), 0)::float8 AS lexical
 FROM fused
-JOIN chunks AS chunk ON chunk.tenant_id = :tenant AND chunk.id = fused.id
+CROSS JOIN LATERAL (SELECT * FROM chunks WHERE tenant_id = :tenant AND id = fused.id OFFSET 0) AS chunk
 JOIN documents AS document ON document.tenant_id = :tenant AND document.id = chunk.document_id
 ORDER BY fused.score DESC, similarity DESC, chunk.id
 """

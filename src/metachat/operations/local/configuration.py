@@ -13,7 +13,7 @@ DEFAULTS: Mapping[str, str] = MappingProxyType({
     "unix_socket_permissions": "0700",
     "password_encryption": "'scram-sha-256'",
     "max_connections": "100",
-    "shared_buffers": "'64MB'",
+    "shared_buffers": "'32MB'",
     "work_mem": "'8MB'",
     "maintenance_work_mem": "'64MB'",
     "effective_cache_size": "'512MB'",

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from metachat.domain import conversations
-from metachat.domain.conversations import Draft
+from metachat.domain.conversations import Draft, Message
 from metachat.foundation.db import Database
 from metachat.foundation.realtime import Subscription
 from metachat.web.chat import wire
@@ -59,8 +59,7 @@ class Stream:
             case "token":
                 await self._take_token(event["message"], event["offset"], event["text"])
             case "message":
-                if event["seq"] > self._seq:
-                    await self._send_messages()
+                await self._take_message(event["seq"], event.get("message"))
             case "state":
                 await self._event(b"state", {"state": event["state"]})
             case None:  # lost
@@ -82,15 +81,24 @@ class Stream:
                 page = await conversations.transcript(
                     scope, self._visitor.conversation, after=self._seq, limit=PAGE
                 )
-            for message in page:
-                self._seq = message.seq
-                if message.author == "assistant":
-                    self._done, self._draft = str(message.id), None
             if page:
-                frames = [_frame(b"message", wire.said(message), message.seq) for message in page]
-                await self._write(b"".join(frames))
+                await self._show(page)
             if len(page) < PAGE:
                 return
+
+    async def _show(self, messages: list[Message]) -> None:
+        for message in messages:
+            self._seq = message.seq
+            if message.author == "assistant":
+                self._done, self._draft = str(message.id), None
+        frames = [_frame(b"message", wire.said(message), message.seq) for message in messages]
+        await self._write(b"".join(frames))
+
+    async def _take_message(self, seq: int, carried: Any) -> None:
+        if carried is not None and seq == self._seq + 1:
+            await self._show([msgspec.convert(carried, Message)])
+        elif seq > self._seq:  # too long to travel with its news, or one before it got lost
+            await self._send_messages()
 
     async def _take_token(self, message: str, offset: int, text: str) -> None:
         if message == self._done:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import MediaType, Request, Response, get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, FromQuery
 
 from metachat.demo import DEMO_SLUG
 from metachat.domain import accounts, channels
@@ -22,7 +23,7 @@ AnyRequest = Request[Any, Any, Any]
 
 
 @get("/demo")
-async def show_shop(request: AnyRequest, lang: str | None = None) -> Response[str]:
+async def show_shop(request: AnyRequest, lang: FromQuery[str | None] = None) -> Response[str]:
     """Show the shop with its chat, in the visitor's language."""
     language = spoken_language(lang, _preferred(request))
     channel = await _channel(request.app.state.platform)
@@ -31,7 +32,9 @@ async def show_shop(request: AnyRequest, lang: str | None = None) -> Response[st
 
 
 @get("/demo/help/{language:str}/{name:str}")
-async def show_article(request: AnyRequest, language: str, name: str) -> Response[str] | Response[bytes]:
+async def show_article(
+    request: AnyRequest, language: FromPath[str], name: FromPath[str]
+) -> Response[str] | Response[bytes]:
     """Show a document of the help centre: as a page where it is text, as itself where it is a file."""
     article = articles.find(language, name)
     if article is None:
@@ -45,7 +48,7 @@ async def show_article(request: AnyRequest, language: str, name: str) -> Respons
 
 
 @get("/demo/static/{name:str}", sync_to_thread=False)
-def show_file(name: str) -> Response[bytes]:
+def show_file(name: FromPath[str]) -> Response[bytes]:
     """Give the shop's own style sheet or picture."""
     kinds = {".css": "text/css", ".svg": "image/svg+xml"}
     path = _STATIC / name
