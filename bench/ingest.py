@@ -1,4 +1,4 @@
-"""Providers' webhooks: signed, stored durably before the 200, beside what pgbench commits of the same rows."""
+"""Providers' webhooks, stored durably before the 200, beside what pgbench commits of the same rows."""
 
 import asyncio
 import contextlib
@@ -14,8 +14,10 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import asyncpg
+from typing_extensions import override
 
 from bench.chat_site import environment, listen
 from bench.result import Result
@@ -25,7 +27,7 @@ from metachat.foundation import migrations
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId, uuid7
 from metachat.foundation.scope import open_scope
-from metachat.operations.local.binaries import find
+from metachat.operations.local import binaries
 from metachat.operations.local.postgres import Cluster
 
 CONNECTIONS = 64
@@ -93,7 +95,7 @@ def pgbench(site: Site) -> float:
     """What Postgres's own load generator commits."""
     script = site.folder / "rows.sql"
     script.write_text(ROWS.format(channel=site.channel, tenant=site.tenant).replace("\n  ", " "))
-    program = Path(find()) / "pgbench"
+    program = binaries.programs(binaries.runner()) / "pgbench"
     address = re.sub(r"://([^:@]+):[^@]*@", r"://\1@", site.owner)
     password = re.search(r"://[^:@]+:([^@]*)@", site.owner)
     ran = subprocess.run(
@@ -123,18 +125,14 @@ async def emptied(site: Site) -> None:
     """Begin with empty tables."""
     connection = await asyncpg.connect(site.owner)
     await connection.execute("TRUNCATE inbox, jobs")
-    await connection.execute("CHECKPOINT") if await _may_checkpoint(connection) else None
     await connection.close()
-
-
-async def _may_checkpoint(connection: asyncpg.Connection) -> bool:
-    return bool(await connection.fetchval("SELECT pg_has_role(current_user, 'pg_checkpoint', 'member')"))
 
 
 async def stored(site: Site, count: int) -> None:
     """Make sure that all of it is there."""
     connection = await asyncpg.connect(site.owner)
-    assert await connection.fetchval("SELECT count(*) FROM inbox") == count
+    found = await connection.fetchval("SELECT count(*) FROM inbox")
+    assert found == count, f"{found} of {count}"
     await connection.close()
 
 
@@ -217,12 +215,13 @@ class Sender(asyncio.Protocol):
         self._received = b""
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
         self._next()
 
+    @override
     def data_received(self, data: bytes) -> None:
         """Take the answer, and send the next request."""
         self._received += data
@@ -237,6 +236,7 @@ class Sender(asyncio.Protocol):
         self._statuses.append(head[9:12])
         self._next()
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         if not self.finished.done():
