@@ -38,9 +38,9 @@ class Metrics:
         """Count a provider's request that was turned away."""
         self._refused_hooks.labels(provider, reason).inc()
 
-    def count_update(self, provider: str, kind: str) -> None:
-        """Count an update that is stored."""
-        self._updates.labels(provider, kind).inc()
+    def count_updates(self, provider: str, kind: str, count: int) -> None:
+        """Count updates that are stored."""
+        self._updates.labels(provider, kind).inc(count)
 
     def count(self, scope: HTTPScope, status: int, seconds: float) -> None:
         """Count an exchange under its route, never under its address: ids would make endless series."""

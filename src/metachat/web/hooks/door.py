@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -64,8 +65,8 @@ class Measures(Protocol):
         """Count a request that was turned away."""
         ...
 
-    def count_update(self, provider: str, kind: str) -> None:
-        """Count an update that is stored."""
+    def count_updates(self, provider: str, kind: str, count: int) -> None:
+        """Count updates that are stored."""
         ...
 
 
@@ -147,8 +148,8 @@ class HookDoor:
             )
         finally:
             self._held -= size
-        for update in updates:
-            self._measures.count_update(channel.kind, update.kind)
+        for kind, count in Counter(update.kind for update in updates).items():
+            self._measures.count_updates(channel.kind, kind, count)
 
     def _reserve(self, headers: Mapping[str, str]) -> int:
         # A body of unknown length may grow to the limit.

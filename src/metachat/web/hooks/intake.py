@@ -21,7 +21,7 @@ class Overloaded(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much may wait, and how much one commit takes; patience in seconds."""
+    """How much may wait, and how much one commit takes; patience is how many seconds it may last."""
 
     waiting_rows: int = 20_000
     waiting_bytes: int = 64 * 1024 * 1024
@@ -70,11 +70,7 @@ class Intake:
         self._bytes += size
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write(), name="intake")
-        try:
-            # Whoever gives up must not take the others of its batch along.
-            await asyncio.wait_for(asyncio.shield(waiting.stored), bounds.patience)
-        except TimeoutError as error:
-            raise Overloaded(retry_after=5) from error
+        await waiting.stored
 
     async def _write(self) -> None:
         while self._queue:
@@ -102,10 +98,10 @@ class Intake:
     async def _commit(self, batch: list[_Waiting]) -> None:
         try:
             await self._keep([waiting.post for waiting in batch])
-        except DatabaseAway as away:
+        except (DatabaseAway, TimeoutError) as error:
             for waiting in batch:
-                waiting.failed(away)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
+                waiting.failed(_away(error))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
             log.warning("batch failed, row by row now", error=type(error).__name__, posts=len(batch))
             for waiting in batch:
                 await self._commit_alone(waiting)
@@ -118,8 +114,7 @@ class Intake:
             for update in waiting.post.updates:
                 await self._keep_row(waiting.post, update)
         except (DatabaseAway, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-            away = error if isinstance(error, DatabaseAway) else Overloaded(retry_after=5)
-            waiting.failed(away)
+            waiting.failed(_away(error))
         else:
             waiting.done()
 
@@ -133,5 +128,9 @@ class Intake:
             await self._keep([Post(post.channel_kind, post.channel, post.tenant, (kept,), post.correlation)])
 
     async def _keep(self, posts: list[Post]) -> None:
-        async with self._database.transaction() as db:
+        async with asyncio.timeout(self._bounds.patience), self._database.transaction() as db:
             await inbox.take_in(db, posts)
+
+
+def _away(error: Exception) -> Unavailable:
+    return error if isinstance(error, DatabaseAway) else Overloaded(retry_after=5)

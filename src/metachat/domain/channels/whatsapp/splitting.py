@@ -1,7 +1,8 @@
 """One webhook of the WhatsApp Cloud API, cut into its updates: every entry, change, message and status."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import msgspec
@@ -30,7 +31,7 @@ _ACCOUNT = {
 @dataclass(frozen=True, slots=True)
 class _Piece:
     kind: UpdateKind
-    document: Any
+    cut: Callable[[], Any]  # only a batch needs it
     key: str = ""
     sender: str = ""
 
@@ -42,7 +43,7 @@ def split(body: bytes, channel: ChannelId) -> tuple[Update, ...]:
         if len(pieces) > UPDATES_LIMIT:
             return (_whole(body, channel, "unknown", f"more than {UPDATES_LIMIT:,} updates at once"),)
         # A lone update stays as it came, byte for byte.
-        payloads = [body] if len(pieces) == 1 else [msgspec.json.encode(piece.document) for piece in pieces]
+        payloads = [body] if len(pieces) == 1 else [msgspec.json.encode(piece.cut()) for piece in pieces]
     except RecursionError:
         return (_whole(body, channel, "malformed", "nested too deeply"),)
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:
@@ -65,50 +66,60 @@ def _update(piece: _Piece, payload: bytes, channel: ChannelId) -> Update:
 
 def _pieces(document: Any) -> Iterator[_Piece]:
     if not isinstance(document, dict) or not isinstance(document.get("entry"), list):
-        yield _Piece("unknown", document)
+        yield _Piece("unknown", lambda: document)
         return
-    around = {name: _small(value) for name, value in document.items() if name == "object"}
+    outer = _Surroundings(document, ("object",))
     for entry in document["entry"]:
         if not isinstance(entry, dict) or not isinstance(entry.get("changes"), list):
-            yield _Piece("unknown", {**around, "entry": [entry]})
+            yield _Piece("unknown", partial(_entry, outer, entry))
             continue
-        known = {name: _small(value) for name, value in entry.items() if name in ("id", "time")}
+        inner = _Surroundings(entry, ("id", "time"))
         for change in entry["changes"]:
             for piece in _of_change(change):
-                inside = {**known, "changes": [piece.document]}
-                yield _Piece(piece.kind, {**around, "entry": [inside]}, piece.key, piece.sender)
+                yield replace(piece, cut=partial(_within, outer, inner, piece.cut))
+
+
+def _entry(outer: "_Surroundings", entry: Any) -> dict[str, Any]:
+    return {**outer.kept, "entry": [entry]}
+
+
+def _within(outer: "_Surroundings", inner: "_Surroundings", cut: Callable[[], Any]) -> dict[str, Any]:
+    return _entry(outer, {**inner.kept, "changes": [cut()]})
 
 
 def _of_change(change: Any) -> Iterator[_Piece]:
     field = text(change, "field") if isinstance(change, dict) else ""
     if field in _TEMPLATES:
-        yield _Piece("template", change)
+        yield _Piece("template", lambda: change)
     elif field in _ACCOUNT:
-        yield _Piece("account", change)
+        yield _Piece("account", lambda: change)
     elif field == "messages" and isinstance(change.get("value"), dict):
         yield from _of_messages(change)
     else:
-        yield _Piece("unknown", change)
+        yield _Piece("unknown", lambda: change)
 
 
 def _of_messages(change: dict[str, Any]) -> Iterator[_Piece]:
     value = change["value"]
-    around = {name: _small(value[name]) for name in ("messaging_product", "metadata") if name in value}
+    around = _Surroundings(value, ("messaging_product", "metadata"))
     people = _People(value)
     found = False
     for name, kind in (("messages", "message"), ("statuses", "status"), ("errors", "account")):
         items = value.get(name)
         for item in items if isinstance(items, list) else ():
             found = True
-            inside = {**around, **people.of(item), name: [item]}
-            yield _named(kind, item, {"field": "messages", "value": inside})
+            yield _named(kind, item, partial(_one, around, people, name, item))
     if not found:
-        yield _Piece("unknown", change)
+        yield _Piece("unknown", lambda: change)
 
 
-def _named(kind: Any, item: Any, document: dict[str, Any]) -> _Piece:
+def _one(around: "_Surroundings", people: "_People", name: str, item: Any) -> dict[str, Any]:
+    return {"field": "messages", "value": {**around.kept, **people.of(item), name: [item]}}
+
+
+def _named(kind: Any, item: Any, cut: Callable[[], Any]) -> _Piece:
     if not isinstance(item, dict) or kind == "account":
-        return _Piece(kind, document)
+        return _Piece(kind, cut)
     id, letter, rest = text(item, "id"), "m", ""
     sender = text(item, "from_user_id", "from")
     if kind == "status":
@@ -116,19 +127,36 @@ def _named(kind: Any, item: Any, document: dict[str, Any]) -> _Piece:
         sender = text(item, "recipient_user_id", "recipient_id")
     usable = id.isprintable() and 0 < len(id) <= _ID_LENGTH and rest.isprintable() and len(rest) < 60
     key = f"{letter}:{id}{rest}" if usable else ""
-    return _Piece(kind, document, key, sender)
+    return _Piece(kind, cut, key, sender)
+
+
+class _Surroundings:
+    """What is repeated around each update of a batch."""
+
+    def __init__(self, value: dict[str, Any], names: tuple[str, ...]) -> None:
+        self._value, self._names = value, names
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """The named members, unless they are too large."""
+        return {name: _small(self._value[name]) for name in self._names if name in self._value}
 
 
 class _People:
     """The people a batch names, found by either of their ids."""
 
     def __init__(self, value: Object) -> None:
-        self._by_id: dict[str, Any] = {}
-        for contact in parts(value, "contacts"):
+        self._value = value
+
+    @cached_property
+    def _by_id(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for contact in parts(self._value, "contacts"):
             kept = _small(contact)
             for id in (text(contact, "user_id"), text(contact, "wa_id")):
                 if id:
-                    self._by_id.setdefault(id, kept)
+                    found.setdefault(id, kept)
+        return found
 
     def of(self, item: Any) -> dict[str, Any]:
         """The contacts of one message or status, as the member that holds them."""
