@@ -31,6 +31,7 @@ from metachat.operations.local import binaries
 from metachat.operations.local.postgres import Cluster
 
 CONNECTIONS = 64
+APIS = 2  # as many as `metachat up` starts on this machine
 LONE, BATCHES, IN_BATCH = 20_000, 600, 100
 BYTES = 2_048
 SENDERS = 1_000
@@ -57,7 +58,7 @@ SELECT lane, 'inbox', tenant_id, correlation_id FROM stored
 
 @dataclass
 class Site:
-    """One api process on a durable Postgres."""
+    """Api processes on a durable Postgres."""
 
     owner: str
     channel: str
@@ -164,7 +165,7 @@ def body(number: int, updates: int) -> bytes:
 
 @contextlib.asynccontextmanager
 async def served() -> AsyncIterator[Site]:
-    """A durable Postgres, a tenant with a WhatsApp channel, and one api process."""
+    """A durable Postgres, a tenant with a WhatsApp channel, and its api processes."""
     with tempfile.TemporaryDirectory(prefix="metachat-bench-") as folder, _cluster(Path(folder)) as cluster:
         passwords = {role: secrets.token_urlsafe(24) for role in _ROLES}
         superuser = cluster.dsn("postgres", "postgres", cluster.superuser_password)
@@ -174,14 +175,15 @@ async def served() -> AsyncIterator[Site]:
         settings, listening = environment(Path(folder), app, worker), listen()
         tenant, channel = await furnish(app, settings["METACHAT_ENCRYPTION_KEY"].encode())
         fd = listening.fileno()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "metachat", "api", "--fd", str(fd)], env=settings, pass_fds=(fd,)
-        )
+        command = [sys.executable, "-m", "metachat", "api", "--fd", str(fd)]
+        processes = [subprocess.Popen(command, env=settings, pass_fds=(fd,)) for _ in range(APIS)]
         try:
             yield Site(owner, channel, tenant, int(listening.getsockname()[1]), Path(folder))
         finally:
-            process.terminate()
-            process.wait(timeout=20)
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(timeout=20)
             listening.close()
 
 

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 from tests.hooks import meta
 from tests.hooks.conftest import Shop
 
+from metachat import wiring
 from metachat.domain import channels, conversations
 from metachat.domain.channels import Progress
 from metachat.domain.conversations import arrivals, progress
 from metachat.domain.conversations.model import Reply
 from metachat.domain.conversations.writing import add_message, lock
 from metachat.foundation.ids import ConversationId, TenantId
+from metachat.foundation.queue import Loop
 from metachat.foundation.scope import Scope, open_scope
+from metachat.foundation.settings import load
 
 
 def told(*messages: Any, **more: Any) -> dict[str, Any]:
@@ -312,3 +315,24 @@ async def test_old_updates_are_forgotten_and_waiting_ones_are_not(shop: Shop) ->
         assert await channels.inbox.forget_old(db) == 0
     await shop.work()
     assert len(await shop.messages()) == 3
+
+
+async def test_a_worker_sees_to_it_that_old_updates_are_forgotten(
+    shop: Shop, as_environment: dict[str, str]
+) -> None:
+    await shop.deliver(told(meta.message("old")))
+    await shop.work()
+    await shop.rows("UPDATE inbox SET received_at = now() - interval '31 days'")
+    async with wiring.open_platform(load(as_environment, "worker"), "worker") as platform:
+        for _ in range(2):
+            await wiring.begin(platform)
+        stop = asyncio.Event()
+        handlers = {"tidy-inbox": wiring.HANDLERS["tidy-inbox"]}
+        loop = Loop(shop.worker, platform.listener, handlers, platform)
+        working = asyncio.create_task(loop.run(stop))
+        async with asyncio.timeout(20):
+            while await shop.inbox():
+                await asyncio.sleep(0.05)
+        stop.set()
+        await working
+    assert len(await shop.rows("SELECT id FROM jobs WHERE kind = 'tidy-inbox' AND run_at > now()")) == 1

@@ -7,7 +7,7 @@ from metachat.domain.channels.contract import Arrival
 from metachat.domain.channels.inbox import Update
 from metachat.domain.channels.model import Channel
 from metachat.domain.channels.whatsapp import parse, signature, splitting
-from metachat.domain.channels.whatsapp.settings import Credentials, connect, opened, sealed
+from metachat.domain.channels.whatsapp.settings import Credentials, connect, opened, sealed, secret
 
 __all__ = ["Credentials", "WhatsApp", "connect", "opened", "sealed"]
 
@@ -18,11 +18,11 @@ class WhatsApp:
 
     def challenge(self, query: Mapping[str, str], channel: Channel, key: bytes) -> str:
         """Answer Meta's handshake; raises HandshakeRefused."""
-        return signature.challenge(query, opened(channel, key))
+        return signature.challenge(query, secret(channel, key, "verify_token"))
 
     def verify(self, headers: Mapping[str, str], body: bytes, channel: Channel, key: bytes) -> None:
         """Believe only the channel's own app; raises SignatureMissing, SignatureWrong."""
-        signature.verify(headers, body, opened(channel, key))
+        signature.verify(headers, body, secret(channel, key, "app_secret"))
 
     def split(self, body: bytes, channel: Channel) -> tuple[Update, ...]:
         """Cut a webhook into its updates."""

@@ -5,7 +5,7 @@ import binascii
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from metachat.domain.channels.actions import configure, create
 from metachat.domain.channels.model import Channel
@@ -55,6 +55,11 @@ def opened(channel: Channel, key: bytes) -> Credentials:
     names = ("phone_number_id", "business_account_id")
     plain = {name: _text(channel.settings, name) for name in names}
     return Credentials(**plain, **{name: _opened(channel, key, name) for name in _SEALED})
+
+
+def secret(channel: Channel, key: bytes, name: Literal["app_secret", "access_token", "verify_token"]) -> str:
+    """One of a stored channel's secrets; "" when there is none that opens here."""
+    return _opened(channel, key, name)
 
 
 def _opened(channel: Channel, key: bytes, name: str) -> str:

@@ -4,7 +4,6 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
-from metachat.domain.channels.whatsapp.settings import Credentials
 from metachat.foundation.crypto import same
 from metachat.foundation.errors import Kind, Refusal
 
@@ -35,21 +34,21 @@ def sign(app_secret: str, body: bytes) -> str:
     return _SCHEME + hmac.new(app_secret.encode(), body, hashlib.sha256).hexdigest()
 
 
-def verify(headers: Mapping[str, str], body: bytes, credentials: Credentials) -> None:
+def verify(headers: Mapping[str, str], body: bytes, app_secret: str) -> None:
     """Raise SignatureMissing or SignatureWrong unless the channel's app signed these very bytes."""
     given = headers.get(HEADER, "")
     if not given:
         raise SignatureMissing
     # A channel without a secret believes nobody: an empty key would be a secret that everybody knows.
-    expected = sign(credentials.app_secret, body)
-    if not credentials.app_secret or not same(given, expected):
+    expected = sign(app_secret, body)
+    if not app_secret or not same(given, expected):
         raise SignatureWrong
 
 
-def challenge(query: Mapping[str, str], credentials: Credentials) -> str:
+def challenge(query: Mapping[str, str], verify_token: str) -> str:
     """Answer the handshake by which Meta makes sure of this address; raises HandshakeRefused."""
     token = query.get("hub.verify_token", "")
-    known = bool(credentials.verify_token) and same(token, credentials.verify_token)
+    known = bool(verify_token) and same(token, verify_token)
     if query.get("hub.mode") != "subscribe" or not known or not query.get("hub.challenge"):
         raise HandshakeRefused
     return query["hub.challenge"]
