@@ -6,12 +6,14 @@ Each module has `run() -> list[Result]` (plain or async). Exit code 1 when a fig
 import asyncio
 import importlib
 import inspect
+import logging
 import os
 import platform
 import sys
 import time
 
 from bench.result import Result
+from metachat.foundation import log
 
 ALL = ("weight", "retrieval", "answers", "first_token", "queue_drain", "ingest", "chat", "streams", "install")
 
@@ -22,6 +24,7 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"no such benchmark: {', '.join(unknown)}; there are: {', '.join(ALL)}", file=sys.stderr)
         return 64
+    log.configure("bench", "text", logging.WARNING)
     print(machine())
     missed = 0
     for name in names or ALL:

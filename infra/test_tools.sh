@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Install what the page tests drive, where that is possible; say what is skipped where it is not.
+# Install what some tests need of the system, where that is possible; say what is skipped where it is not.
 set -euo pipefail
 
-command -v chromium >/dev/null && exit 0
-command -v google-chrome >/dev/null && exit 0
+missing=()
+command -v chromium >/dev/null || missing+=(chromium)
+[ -f /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing+=(fonts-dejavu-core)
+[ "${#missing[@]}" -eq 0 ] && exit 0
+
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-  echo "There is no Chromium, and without root and apt none can be installed: the page tests are skipped." >&2
+  echo "Without root and apt these cannot be installed, and their tests are skipped: ${missing[*]}" >&2
   exit 0
 fi
-echo "Installing Chromium for the page tests ..."
+echo "Installing for the tests: ${missing[*]} ..."
 export DEBIAN_FRONTEND=noninteractive
-if ! { timeout 600 apt-get -qq update && timeout 900 apt-get -qq install -y --no-install-recommends chromium; } >/dev/null; then
-  echo "Chromium could not be installed: the page tests are skipped." >&2
+if ! { timeout 600 apt-get -qq update && timeout 900 apt-get -qq install -y --no-install-recommends "${missing[@]}"; } >/dev/null; then
+  echo "They could not be installed, and their tests are skipped: ${missing[*]}" >&2
 fi

@@ -94,6 +94,23 @@ async def test_a_reader_who_comes_back_reads_only_what_is_new(visit: Visit, work
         assert (await anext(events)).name == "state"
 
 
+async def test_long_messages_arrive_like_short_ones(visit: Visit) -> None:
+    visitor = await visit()
+    texts = ["Hello,", "a long story. " * 500 + "End", "ž" * 4_000, "and that was it."]
+    heard: list[house.Event] = []
+    async with asyncio.timeout(15), visitor.reads() as events:
+        async for event in events:
+            if event.name == "state":
+                for text in texts:
+                    await visitor.says(text)
+            elif event.name == "message":
+                heard.append(event)
+                if len(heard) == len(texts):
+                    break
+    assert [event.data["text"] for event in heard] == texts
+    assert [event.data for event in heard] == await visitor.history()
+
+
 async def test_a_reader_in_the_middle_of_an_answer_gets_its_beginning(
     visit: Visit, worker: Any, scripted: house.Scripted
 ) -> None:

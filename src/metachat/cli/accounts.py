@@ -36,7 +36,12 @@ def create_tenant(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a tenant."""
+    """Create a tenant.
+
+    \b
+    Examples:
+      metachat tenants create acme --name "Acme Outdoor"
+    """
     made = connect().call("POST", "/api/v1/operator/tenants", {"slug": slug, "name": name or slug})
     _print(made, as_json, f"Created the tenant {made['slug']} ({made['name']}).")
 
@@ -58,7 +63,13 @@ def create_key(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create an API key and show it this once."""
+    """Create an API key and show it this once.
+
+    \b
+    Examples:
+      metachat keys create "Website" --scope ask --tenant acme
+      metachat keys create "Sync" --scope knowledge:write --expires-in-days 90 --json
+    """
     body = {"name": name, "scopes": scope, "expires_in_days": expires_in_days}
     made = connect(tenant).call("POST", "/api/v1/api-keys", body)
     _print(made, as_json, f"{made['secret']}\nThis is the only time that the key is shown.")
@@ -94,7 +105,12 @@ def create_user(
     name: Annotated[str | None, typer.Option(help="The person's name.", show_default="none")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a person a member; a new account gets a password that is shown this once."""
+    """Make a person a member; a new account gets a password that is shown this once.
+
+    \b
+    Examples:
+      metachat user create ana@acme.example --role owner --tenant acme
+    """
     made = connect(tenant).call("POST", "/api/v1/members", {"email": email, "role": role, "name": name})
     password = made["password"]
     note = f"Password: {password}" if password else "They had an account already and keep their password."
@@ -105,7 +121,12 @@ def create_user(
 def reset_password(
     email: Annotated[str, typer.Argument(help="E-mail address of the account.")], as_json: AsJson = False
 ) -> None:
-    """Give a person a new password, shown this once; all their sessions end."""
+    """Give a person a new password, shown this once; all their sessions end.
+
+    \b
+    Examples:
+      metachat user reset-password ana@acme.example
+    """
     made = connect().call("POST", "/api/v1/operator/password-resets", {"email": email})
     _print(made, as_json, f"Password: {made['password']}")
 

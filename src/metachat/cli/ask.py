@@ -19,7 +19,13 @@ def ask(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Ask the assistant; exit code 0 answered, 3 declined, 69 when nothing runs."""
+    """Ask the assistant; exit code 0 answered, 3 declined, 69 when nothing runs.
+
+    \b
+    Examples:
+      metachat ask "How long does delivery to Germany take?"
+      metachat ask "Koliko traje jamstvo?" --tenant demo --json
+    """
     body = {"question": question} if language is None else {"question": question, "language": language}
     answer = connect(tenant).call("POST", "/api/v1/ask", body)
     sys.stdout.write(

@@ -96,9 +96,11 @@ class Client:
 
 
 def connect(tenant: str | None = None) -> Client:
-    """Find the platform that runs on the data folder; raises NoToken."""
+    """Find the platform that runs on the data folder; raises NothingRuns, NoToken."""
     settings = load(process="cli")
     if settings.cli_token is None:
+        # A folder where nothing was ever started has no token either: that is the nearer fact.
+        state.read(settings.data_dir.absolute())
         raise NoToken(str(settings.data_dir))
     return Client(_address(settings), settings.cli_token.reveal(), tenant)
 

@@ -46,7 +46,13 @@ def add(
     wait: Annotated[bool, typer.Option(help="Wait until the documents answer.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Upload documents; exit code 65 when one of them cannot be read."""
+    """Upload documents; exit code 65 when one of them cannot be read.
+
+    \b
+    Examples:
+      metachat knowledge add handbook.pdf prices.csv --tenant acme
+      metachat knowledge add help-centre/ --no-wait
+    """
     client = connect(tenant)
     results = [_add_one(client, path, wait) for path in _files(paths)]
     if as_json:

@@ -30,7 +30,13 @@ def up(
         bool, typer.Option("--demo/--no-demo", help="Fill an empty platform with a demo shop.")
     ] = True,
 ) -> None:
-    """Start everything: database, api processes and worker; Ctrl-C stops them."""
+    """Start everything: database, api processes and worker; Ctrl-C stops them.
+
+    \b
+    Examples:
+      metachat up
+      metachat up --port 9000 --data /srv/metachat --no-demo
+    """
     given = {"PORT": port, "HOST": host, "DATA_DIR": data, "WORKERS": workers}
     told = {f"METACHAT_{name}": str(value) for name, value in given.items() if value is not None}
     # In place of this process, which carries the command line's parser: what runs for months is small.

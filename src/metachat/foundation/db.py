@@ -103,6 +103,7 @@ class Database:
         try:
             pool = await asyncpg.create_pool(
                 dsn, min_size=1, max_size=size, timeout=10, command_timeout=60,
+                max_inactive_connection_lifetime=60,
                 init=_prepare_connection, reset=_keep_session,
                 # Plans stay cached; one application name tells our sessions apart in pg_stat_activity.
                 server_settings={"application_name": "metachat", "jit": "off"},

@@ -31,7 +31,7 @@ async def run(settings: Settings) -> None:
         assert settings.worker_database_url is not None, "settings are loaded for the worker"
         # Leases are kept through connections of their own: busy handlers must not cost us our lanes.
         address = unhurried(settings.worker_database_url.reveal())
-        database = await Database.open(address, size=4, announcer=platform.announcer)
+        database = await Database.open(address, size=3, announcer=platform.announcer)
         try:
             await wiring.begin(platform)
             limits = Limits(in_flight=settings.turns_in_flight, at_once=AT_ONCE)

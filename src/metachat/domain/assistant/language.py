@@ -1,6 +1,7 @@
 """Tells in which language a short text is written, by the small words and letters that give it away."""
 
 import re
+from functools import lru_cache
 
 from metachat.domain.assistant import words
 from metachat.domain.assistant.concepts import meanings_of
@@ -20,6 +21,8 @@ _ENDINGS = {
 }
 
 
+# A turn asks three times about the same message.
+@lru_cache(maxsize=256)
 def detect(text: str) -> str | None:
     """Gives "en", "de" or "hr", or None where the text does not tell."""
     text = text[:_LONGEST_SAMPLE]

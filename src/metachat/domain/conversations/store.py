@@ -117,8 +117,9 @@ SELECT {_MESSAGE} FROM messages
 WHERE tenant_id = :tenant AND conversation_id = :id AND seq > :after ORDER BY seq LIMIT :limit
 """  # noqa: S608
 
-# What a turn reads: the customer's unanswered messages, and the last ones before the first of them.
-UNANSWERED = f"""
+# What a turn reads at once: the conversation, the customer's unanswered messages, and the last ones before
+# the first of them. Both lists travel as JSON, in the order of the transcript.
+GATHER = f"""
 WITH unanswered AS (
   SELECT {_MESSAGE} FROM messages
   WHERE tenant_id = :tenant AND conversation_id = :id AND author = 'customer' AND answered_by IS NULL
@@ -128,7 +129,10 @@ WITH unanswered AS (
     AND seq < (SELECT min(seq) FROM unanswered)
   ORDER BY seq DESC LIMIT :limit
 )
-SELECT true AS open, * FROM unanswered UNION ALL SELECT false, * FROM before ORDER BY seq
+SELECT {_CONVERSATION},
+  (SELECT coalesce(jsonb_agg(unanswered ORDER BY seq), '[]') FROM unanswered) AS unanswered,
+  (SELECT coalesce(jsonb_agg(before ORDER BY seq), '[]') FROM before) AS history
+{_WITH_CONTACT} WHERE c.tenant_id = :tenant AND c.id = :id
 """  # noqa: S608
 
 # Answers all of them or none: whoever comes second finds one answered, and adds nothing. A statement of

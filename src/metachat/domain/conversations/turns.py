@@ -1,9 +1,19 @@
 """A turn of the assistant, seen from the conversation: what it answers, its draft, and its commit."""
 
+import msgspec
+
 from metachat.domain import events
 from metachat.domain.conversations import phrases, store, writing
-from metachat.domain.conversations.actions import find, hand_off
-from metachat.domain.conversations.model import Draft, Gathered, Message, Reply, spoken_language
+from metachat.domain.conversations.actions import hand_off
+from metachat.domain.conversations.model import (
+    Conversation,
+    ConversationNotFound,
+    Draft,
+    Gathered,
+    Message,
+    Reply,
+    spoken_language,
+)
 from metachat.foundation.ids import ConversationId, MessageId
 from metachat.foundation.scope import Scope
 
@@ -11,16 +21,19 @@ HISTORY_LENGTH = 20
 
 
 async def gather(scope: Scope, id: ConversationId) -> Gathered | None:
-    """Collect what the assistant has to answer; None when it is silenced or nothing is open."""
-    conversation = await find(scope, id)
-    if conversation.state != "assistant":
+    """Collect what the assistant has to answer; None when it is silenced or nothing is open.
+
+    Raises ConversationNotFound.
+    """
+    row = await scope.db.one(store.GATHER, tenant=scope.tenant, id=id, limit=HISTORY_LENGTH)
+    if row is None:
+        raise ConversationNotFound
+    unanswered = msgspec.convert(row.pop("unanswered"), list[Message])
+    history = msgspec.convert(row.pop("history"), list[Message])
+    conversation = Conversation(**row)
+    if conversation.state != "assistant" or not unanswered:
         return None
-    rows = await scope.db.all(store.UNANSWERED, tenant=scope.tenant, id=id, limit=HISTORY_LENGTH)
-    unanswered: list[Message] = []
-    history: list[Message] = []
-    for row in rows:
-        (unanswered if row.pop("open") else history).append(Message(**row))
-    return Gathered(conversation, unanswered, history) if unanswered else None
+    return Gathered(conversation, unanswered, history)
 
 
 async def save_draft(scope: Scope, id: ConversationId, draft: Draft) -> None:

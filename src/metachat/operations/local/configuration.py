@@ -22,6 +22,7 @@ DEFAULTS: Mapping[str, str] = MappingProxyType({
     "jit": "off",
     "io_method": "'sync'",
     "autovacuum_max_workers": "2",
+    "max_logical_replication_workers": "0",
     "max_parallel_workers": "2",
     "max_parallel_workers_per_gather": "1",
     "huge_pages": "off",

@@ -1,8 +1,9 @@
 """One reader's stream of Server-Sent Events: first what the database remembers, then the news.
 
 Events: `message` (its id is the sequence number), `token` (a piece of an answer in the making, at an
-offset in characters), `state`. News may get lost or doubled; the stream puts that right by reading the
-database again, so that the reader sees each message once and in order, and tokens without a gap.
+offset in characters), `state`. News of a message mostly carries it. News may get lost or doubled; the
+stream puts that right by reading the database again, so that the reader sees each message once and in
+order, and tokens without a gap.
 """
 
 import time
