@@ -238,5 +238,3 @@ WHERE tenant_id = :tenant AND channel_id = :channel AND provider_id = :provider_
   AND status_rank(status) < status_rank(:status)
 RETURNING id, conversation_id, seq
 """
-
-FORGET_RECEIPTS = "DELETE FROM receipts WHERE tenant_id = :tenant AND at < :before"
