@@ -15,7 +15,7 @@ import time
 from bench.result import Result
 from metachat.foundation import log
 
-ALL = ("weight", "retrieval", "answers", "first_token", "queue_drain", "chat", "streams", "install")
+ALL = ("weight", "retrieval", "answers", "first_token", "queue_drain", "ingest", "chat", "streams", "install")
 
 
 def main(names: list[str]) -> int:

@@ -13,6 +13,9 @@ from metachat.domain import assistant, knowledge
 from metachat.domain.assistant import Answerer, Profile
 from metachat.domain.assistant import store as profiles
 from metachat.domain.assistant.model import ProviderUnknown
+from metachat.domain.channels import Provider
+from metachat.domain.channels.whatsapp import WhatsApp
+from metachat.domain.conversations import arrivals
 from metachat.domain.knowledge import Embedder, Passage
 from metachat.domain.knowledge.embedding.bundled import BundledEmbedder
 from metachat.foundation.blobs import DiskBlobs
@@ -46,6 +49,11 @@ class Platform:
     def encryption_key(self) -> bytes:
         """The key that seals tenants' credentials in the database."""
         return _revealed(self.settings.encryption_key)
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """Who delivers webhooks, by the kind of channel."""
+        return PROVIDERS
 
     # The two below serve the worker; their modules are imported there only, since they cost memory.
 
@@ -152,10 +160,27 @@ async def _forget(job: Job, platform: Platform) -> None:
     await indexing.forget(platform.workshop, _tenant_of(job), job.payload["sha256"])
 
 
+async def _inbox(job: Job, platform: Platform) -> None:
+    await arrivals.take_in(job, platform.database, platform.providers)
+
+
+async def _tidy_inbox(job: Job, platform: Platform) -> None:
+    await arrivals.forget_old(job, platform.database)
+
+
+async def begin(platform: Platform) -> None:
+    """What a worker sees to at its start: the work that comes again every day."""
+    await arrivals.tidy_daily(platform.database)
+
+
+PROVIDERS: Mapping[str, Provider] = {"whatsapp": WhatsApp()}
+
 HANDLERS: Mapping[str, Callable[[Job, Platform], Awaitable[None]]] = {
     "turn": _turn,
     "index": _index,
     "forget": _forget,
+    "inbox": _inbox,
+    "tidy-inbox": _tidy_inbox,
 }
 
 

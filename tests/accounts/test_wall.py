@@ -109,7 +109,7 @@ async def test_the_application_is_neither_owner_nor_above_the_wall(app_db: Datab
 async def test_every_table_of_tenants_is_behind_the_wall(app_db: Database) -> None:
     async with app_db.transaction() as db:
         tables = await db.all(TABLES)
-    by_tenant = [one for one in tables if one["has_tenant"] and one["name"] not in QUEUE]
+    by_tenant = [one for one in tables if one["has_tenant"] and one["name"] not in QUEUE | FILLED_FOR_ALL]
     assert len(by_tenant) > 10
     open_ones = [
         one["name"] for one in by_tenant if not (one["enabled"] and one["forced"] and one["own_tenant"])
@@ -122,6 +122,9 @@ async def test_every_table_of_tenants_is_behind_the_wall(app_db: Database) -> No
 
 # The worker takes jobs of every tenant; the application's role may add jobs and read none.
 QUEUE = {"jobs", "lanes", "dead_jobs", "workers"}
+# The worker takes updates of every tenant; the application's role reads its own tenant's and adds them
+# through one function, which works as the owner.
+FILLED_FOR_ALL = {"inbox"}
 
 TABLES = """
 SELECT c.relname AS name, c.relrowsecurity AS enabled, c.relforcerowsecurity AS forced,

@@ -10,7 +10,7 @@ from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 from typing_extensions import override
 
-from metachat.web import api, chat, dashboard, demo, pages, problems, widget
+from metachat.web import api, chat, dashboard, demo, hooks, pages, problems, widget
 from metachat.web.api import health, reference
 from metachat.web.drain import Drain
 from metachat.web.envelope import Envelope
@@ -60,7 +60,11 @@ def create_app(platform: "Platform", drain: Drain | None = None) -> ASGIApp:
         logging_config=None,
     )
     # The doors of customers and providers are applications without a framework.
-    return Envelope(Dispatcher({"chat": cast(ASGIApp, chat.door(platform))}, framework), drain, metrics)
+    doors = {
+        "chat": cast(ASGIApp, chat.door(platform)),
+        "hooks": cast(ASGIApp, hooks.door(platform, metrics)),
+    }
+    return Envelope(Dispatcher(doors, framework), drain, metrics)
 
 
 def _areas() -> list[Sequence[ControllerRouterHandler]]:

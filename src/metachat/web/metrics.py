@@ -25,6 +25,23 @@ class Metrics:
         streams = Gauge("metachat_http_streams", "Event streams open now.", registry=self._registry)
         streams.set_function(lambda: drain.streams)
 
+        self._refused_hooks = Counter(
+            "metachat_hooks_refused", "Providers' requests that were not believed or not taken.",
+            ["provider", "reason"], registry=self._registry,
+        )  # fmt: skip
+        self._updates = Counter(
+            "metachat_hooks_updates", "Updates of providers stored before they were acknowledged.",
+            ["provider", "kind"], registry=self._registry,
+        )  # fmt: skip
+
+    def count_refused_hook(self, provider: str, reason: str) -> None:
+        """Count a provider's request that was turned away."""
+        self._refused_hooks.labels(provider, reason).inc()
+
+    def count_updates(self, provider: str, kind: str, count: int) -> None:
+        """Count updates that are stored."""
+        self._updates.labels(provider, kind).inc(count)
+
     def count(self, scope: HTTPScope, status: int, seconds: float) -> None:
         """Count an exchange under its route, never under its address: ids would make endless series."""
         route = scope.get("path_template") or "unmatched"

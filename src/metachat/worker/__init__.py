@@ -33,6 +33,7 @@ async def run(settings: Settings) -> None:
         address = unhurried(settings.worker_database_url.reveal())
         database = await Database.open(address, size=3, announcer=platform.announcer)
         try:
+            await wiring.begin(platform)
             limits = Limits(in_flight=settings.turns_in_flight, at_once=AT_ONCE)
             loop = Loop(database, platform.listener, wiring.HANDLERS, platform, limits)
             log.info("worker ready", worker=loop.owner, in_flight=limits.in_flight)

@@ -28,6 +28,7 @@ from metachat.domain.conversations.model import (
     spoken_language,
 )
 from metachat.domain.conversations.phrases import say
+from metachat.domain.conversations.progress import advance
 from metachat.domain.conversations.reading import Cursor, Tally, cited, list_conversations, tally, transcript
 from metachat.domain.conversations.turns import answer, apologise, find_draft, gather, pass_on, save_draft
 
@@ -45,6 +46,7 @@ __all__ = [
     "Reply",
     "State",
     "Tally",
+    "advance",
     "agent_reply",
     "answer",
     "apologise",

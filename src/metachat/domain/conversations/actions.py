@@ -1,5 +1,6 @@
 """The verbs of conversations that customers and the team call."""
 
+from typing import Any
 from uuid import UUID
 
 from metachat.domain import events
@@ -60,7 +61,8 @@ async def receive(scope: Scope, inbound: Inbound) -> Message:
 async def receive_in(scope: Scope, id: ConversationId, inbound: Inbound) -> Message:
     """Take in a message of a conversation that the caller knows already; see `receive`."""
     text = clean(inbound.text)
-    state, message = await writing.take_in(scope, id, Reply(text, author="customer"), inbound)
+    said = Reply(text, author="customer", detail=_detail(inbound))
+    state, message = await writing.take_in(scope, id, said, inbound)
     if message is None:
         return await _delivered_before(scope, id, inbound.provider_id)
     if state == "closed":
@@ -149,6 +151,10 @@ async def _delivered_before(scope: Scope, id: ConversationId, provider_id: str) 
     if row is None:  # the id is taken by somebody else's message, which is none of this caller's business
         raise ConversationNotFound
     return Message(**row)
+
+
+def _detail(inbound: Inbound) -> dict[str, Any]:
+    return dict(inbound.detail) if inbound.form == "text" else {"form": inbound.form, **inbound.detail}
 
 
 def message_id(text: str) -> MessageId:

@@ -178,3 +178,63 @@ WHERE tenant_id = :tenant AND conversation_id = :id AND author = 'assistant'
   AND citation @> jsonb_build_object('chunk_id', :chunk::bigint)
 ORDER BY seq DESC LIMIT 1
 """
+
+# The name under which a person is known here, when the channel now tells another one, or both.
+KNOWN_BY_PHONE = """
+SELECT external_id FROM contacts
+WHERE tenant_id = :tenant AND channel_id = :channel AND (phone = :phone OR external_id = :phone)
+ORDER BY external_id = :phone, id LIMIT 1
+"""
+
+# Someone first known by telephone gets the channel's own id, unless that is somebody already.
+RENAME_CONTACT = """
+UPDATE contacts c SET external_id = :external, phone = :phone
+WHERE c.tenant_id = :tenant AND c.channel_id = :channel AND c.external_id = :known
+  AND NOT EXISTS (SELECT FROM contacts o
+    WHERE o.tenant_id = :tenant AND o.channel_id = :channel AND o.external_id = :external)
+"""
+
+SET_PHONE = """
+UPDATE contacts SET phone = :phone
+WHERE tenant_id = :tenant AND channel_id = :channel AND external_id = :external
+  AND phone IS DISTINCT FROM :phone
+"""
+
+# A message of this very person's conversation, held; author says whose it is.
+FIND_TARGET = """
+SELECT m.id, m.conversation_id, m.seq, m.author, m.detail FROM messages m
+JOIN conversations c ON c.tenant_id = m.tenant_id AND c.id = m.conversation_id
+JOIN contacts p ON p.tenant_id = c.tenant_id AND p.id = c.contact_id
+WHERE m.tenant_id = :tenant AND m.channel_id = :channel AND m.provider_id = :provider_id
+  AND p.external_id = :external FOR UPDATE OF m
+"""
+
+SET_DETAIL = "UPDATE messages SET detail = :detail WHERE tenant_id = :tenant AND id = :id"
+
+REVISE = """
+WITH revised AS (
+  UPDATE messages SET text = :text, detail = :detail WHERE tenant_id = :tenant AND id = :id
+  RETURNING conversation_id, seq
+)
+UPDATE conversations c SET last_text = :preview FROM revised
+WHERE c.tenant_id = :tenant AND c.id = revised.conversation_id AND c.last_seq = revised.seq
+"""
+
+# Keeps the furthest step and holds the row: whoever learns of the message itself waits here.
+ADVANCE_RECEIPT = """
+INSERT INTO receipts AS r (tenant_id, channel_id, provider_id, status, detail, at)
+VALUES (:tenant, :channel, :provider_id, :status, :detail, :at)
+ON CONFLICT (tenant_id, channel_id, provider_id) DO UPDATE SET
+  (status, detail) = (SELECT f.status, f.detail FROM
+    (VALUES (excluded.status, excluded.detail), (r.status, r.detail)) AS f(status, detail)
+    ORDER BY status_rank(f.status) DESC LIMIT 1)
+RETURNING status, detail
+"""
+
+# Only forward: a late "sent" never takes a "delivered" back, and nothing follows "failed".
+ADVANCE_MESSAGE = """
+UPDATE messages SET status = :status, detail = detail || :detail
+WHERE tenant_id = :tenant AND channel_id = :channel AND provider_id = :provider_id AND author <> 'customer'
+  AND status_rank(status) < status_rank(:status)
+RETURNING id, conversation_id, seq
+"""

@@ -1,0 +1,34 @@
+"""WhatsApp through Meta's Cloud API."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from metachat.domain.channels.contract import Arrival
+from metachat.domain.channels.inbox import Update
+from metachat.domain.channels.model import Channel
+from metachat.domain.channels.whatsapp import parse, signature, splitting
+from metachat.domain.channels.whatsapp.settings import Credentials, connect, opened, sealed, secret
+
+__all__ = ["Credentials", "WhatsApp", "connect", "opened", "sealed"]
+
+
+@dataclass(frozen=True, slots=True)
+class WhatsApp:
+    """The provider of WhatsApp's webhooks; credentials are opened with the platform's key."""
+
+    def challenge(self, query: Mapping[str, str], channel: Channel, key: bytes) -> str:
+        """Answer Meta's handshake; raises HandshakeRefused."""
+        return signature.challenge(query, secret(channel, key, "verify_token"))
+
+    def verify(self, headers: Mapping[str, str], body: bytes, channel: Channel, key: bytes) -> None:
+        """Believe only the channel's own app; raises SignatureMissing, SignatureWrong."""
+        signature.verify(headers, body, secret(channel, key, "app_secret"))
+
+    def split(self, body: bytes, channel: Channel) -> tuple[Update, ...]:
+        """Cut a webhook into its updates."""
+        return splitting.split(body, channel.id)
+
+    def parse(self, payload: bytes, channel: Channel) -> list[Arrival]:
+        """Understand one update; raises Unparsed, OtherNumber."""
+        number = channel.settings.get("phone_number_id", "")
+        return parse.parse(payload, channel.id, number if isinstance(number, str) else "")
