@@ -8,12 +8,19 @@ from pathlib import Path
 from uuid import UUID
 
 import asyncpg
+import hypothesis
 import pytest
 
 from metachat.foundation import migrations
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId, uuid7
 from metachat.operations.local.postgres import Cluster
+
+# `make test` tries the same examples each time, so that a change is judged by what it changed; `make soak`
+# looks for new ones.
+hypothesis.settings.register_profile("same", derandomize=True)
+if "METACHAT_SOAK" not in os.environ:
+    hypothesis.settings.load_profile("same")
 
 ROLES = ("metachat_owner", "metachat_app", "metachat_worker")
 

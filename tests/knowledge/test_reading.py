@@ -1,6 +1,7 @@
 """What is read out of each kind of file, and that no input at all is a surprise."""
 
 import contextlib
+import random
 from pathlib import Path
 
 import pytest
@@ -215,3 +216,14 @@ def test_damaged_files_are_unreadable_or_read(tmp_path: Path, kind: str, noise: 
     path = written(tmp_path, f"damaged.{kind}", good[:at] + noise + good[at + len(noise) :])
     with contextlib.suppress(Unreadable):  # anything else would be a surprise
         assert read(path, kind).sections
+
+
+@pytest.mark.parametrize("kind", ["docx", "pptx", "xlsx"])
+def test_an_archive_damaged_anywhere_is_said_to_be_broken_or_is_read(tmp_path: Path, kind: str) -> None:
+    good, chance = GOOD[kind], random.Random(7)
+    for _ in range(400):
+        at = chance.randrange(len(good))
+        noise = chance.randbytes(chance.choice([1, 2, 8, 100]))
+        path = written(tmp_path, f"damaged.{kind}", good[:at] + noise + good[at + len(noise) :])
+        with contextlib.suppress(Unreadable):
+            assert read(path, kind).sections

@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
@@ -24,6 +25,9 @@ _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 
+# How an archive says that its bytes are not what they should be.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError)
+
 
 def check_package(path: Path, kind: str) -> None:
     """Refuse what is no Office file of this kind, or would unpack to something huge; raises Unreadable."""
@@ -32,7 +36,7 @@ def check_package(path: Path, kind: str) -> None:
     try:
         with zipfile.ZipFile(path) as package:
             entries = package.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except (*_DAMAGED, ValueError) as error:
         raise Unreadable("broken") from error
     unpacked = sum(entry.file_size for entry in entries)
     packed = max(path.stat().st_size, 1)
@@ -85,7 +89,7 @@ def _ole_reason(path: Path) -> str:
 def _package(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except _DAMAGED as error:
         raise Unreadable("broken") from error
 
 
@@ -95,7 +99,7 @@ def _parse(package: zipfile.ZipFile, part: str) -> ElementTree.Element:
         if b"<!DOCTYPE" in data[:4096]:
             raise Unreadable("broken")  # no Office file has one; it is how XML bombs begin
         return ElementTree.fromstring(data)  # noqa: S314 - no DOCTYPE, so no entities to expand
-    except (KeyError, zipfile.BadZipFile, ElementTree.ParseError, OSError, ValueError) as error:
+    except (*_DAMAGED, KeyError, ElementTree.ParseError, ValueError) as error:
         raise Unreadable("broken") from error
 
 

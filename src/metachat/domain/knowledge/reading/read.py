@@ -107,7 +107,7 @@ def _extract(path: Path, kind: str, form: str) -> ExtractionResult:
     )
     try:
         return extract_file_sync(str(path), mime_type=_MEDIA_TYPES[kind], config=config)
-    except KreuzbergError as error:
+    except (KreuzbergError, RuntimeError) as error:  # RuntimeError: its parser panicked
         protected = "password" in str(error).lower() or "encrypt" in str(error).lower()
         raise Unreadable("encrypted" if protected else "broken") from error
 
