@@ -18,7 +18,7 @@ from metachat.operations.local.postgres import Cluster
 
 # `make test` tries the same examples each time, so that a change is judged by what it changed; `make soak`
 # looks for new ones.
-hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
 if "METACHAT_SOAK" not in os.environ:
     hypothesis.settings.load_profile("same")
 
