@@ -5,7 +5,6 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
 
 import asyncpg
 import hypothesis
@@ -159,12 +158,3 @@ def as_environment(databases: Databases, tmp_path: Path) -> dict[str, str]:
         "METACHAT_ENCRYPTION_KEY": key + secrets.token_urlsafe(32),
         "METACHAT_CLI_TOKEN": key + secrets.token_urlsafe(32),
     }
-
-
-def is_uuid(text: str) -> bool:
-    """Tell whether a text is a UUID."""
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True

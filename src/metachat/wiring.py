@@ -11,7 +11,6 @@ from uuid import UUID
 
 from metachat.domain import assistant, knowledge
 from metachat.domain.assistant import Answerer, Profile
-from metachat.domain.assistant import store as profiles
 from metachat.domain.assistant.model import ProviderUnknown
 from metachat.domain.channels import Provider
 from metachat.domain.channels.whatsapp import WhatsApp
@@ -55,7 +54,7 @@ class Platform:
         """Who delivers webhooks, by the kind of channel."""
         return PROVIDERS
 
-    # The two below serve the worker; their modules are imported there only, since they cost memory.
+    # What follows serves the worker; its modules are imported there only, since they cost memory.
 
     @cached_property
     def desk(self) -> Any:
@@ -96,7 +95,7 @@ class Platform:
 
     async def profile_of(self, scope: Scope) -> Profile:
         """The tenant's assistant."""
-        return await profiles.profile(scope, self.encryption_key)
+        return await assistant.profile(scope, self.encryption_key)
 
     def answerer_of(self, profile: Profile) -> Answerer:
         """The answerer for a tenant's choice of provider; raises ProviderUnknown."""
@@ -141,7 +140,7 @@ def open_embedder(settings: Settings) -> Embedder:
         dimension=settings.embedder_dimension, key=settings.embedder_key.reveal() or None,
     )  # fmt: skip
     # The operator chose this address, not a tenant: it may well be on this machine or in its network.
-    return cast(Embedder, http.HttpEmbedder(endpoint, Outbound(allowed_networks=("0.0.0.0/0", "::/0"))))
+    return cast(Embedder, http.HttpEmbedder(endpoint, Outbound(allowed_networks=_EVERYWHERE)))
 
 
 async def _turn(job: Job, platform: Platform) -> None:

@@ -13,12 +13,12 @@ import uvicorn
 from litestar import Litestar
 from litestar.types import ASGIApp
 from playwright.async_api import Browser, Page, async_playwright
+from tests.chat import conftest as chat
 from tests.chat import house
 from tests.conftest import Databases
 
 from metachat.domain.channels import Channel
 from metachat.foundation.db import Database
-from metachat.foundation.ids import TenantId
 from metachat.foundation.realtime import Announcer, Listener
 from metachat.web import widget
 from metachat.web.app import Dispatcher
@@ -65,6 +65,10 @@ class Site:
         await self.app(scope, receive, send)
 
 
+# The chat's own fixtures: the tenant's web chat, what the assistant says, and a worker at its desk.
+channel, scripted, worker = chat.channel, chat.scripted, chat.worker
+
+
 @pytest.fixture
 async def site(databases: Databases) -> AsyncIterator[tuple[Site, str]]:
     """The platform, and its address."""
@@ -79,25 +83,6 @@ async def site(databases: Databases) -> AsyncIterator[tuple[Site, str]]:
     await listener.close()
     await announcer.close()
     await database.close()
-
-
-@pytest.fixture
-async def channel(app_db: Database, tenant: TenantId) -> Channel:
-    """The tenant's web chat."""
-    return await house.open_channel(app_db, tenant)
-
-
-@pytest.fixture
-def scripted() -> house.Scripted:
-    """What the assistant says."""
-    return house.Scripted()
-
-
-@pytest.fixture
-async def worker(databases: Databases, scripted: house.Scripted) -> AsyncIterator[Any]:
-    """A worker at its desk."""
-    async with house.working(databases.worker, lambda database: house.desk(database, scripted)) as loop:
-        yield loop
 
 
 @pytest.fixture

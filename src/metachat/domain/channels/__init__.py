@@ -2,7 +2,6 @@
 
 from metachat.domain.channels.actions import configure, create, find, of_tenant, reveal, test_channel
 from metachat.domain.channels.contract import (
-    Address,
     Arrival,
     Form,
     Inbound,
@@ -10,9 +9,7 @@ from metachat.domain.channels.contract import (
     OtherNumber,
     Progress,
     Provider,
-    RawRequest,
     Reaction,
-    Receipt,
     Revision,
     Step,
     Unparsed,
@@ -20,7 +17,6 @@ from metachat.domain.channels.contract import (
 from metachat.domain.channels.model import Channel, ChannelKind, ChannelNotFound, ChannelPaused
 
 __all__ = [
-    "Address",
     "Arrival",
     "Channel",
     "ChannelKind",
@@ -32,9 +28,7 @@ __all__ = [
     "OtherNumber",
     "Progress",
     "Provider",
-    "RawRequest",
     "Reaction",
-    "Receipt",
     "Revision",
     "Step",
     "Unparsed",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from metachat.domain.channels.inbox import Update
-from metachat.domain.channels.model import Channel as StoredChannel
+from metachat.domain.channels.model import Channel
 from metachat.foundation.ids import ChannelId
 
 # What a message is made of; "choice" is a button or a list's row, "other" what we show but don't know.
@@ -16,16 +16,6 @@ Form = Literal[
 ]  # fmt: skip
 # The way of a message we sent, each step further than the one before; failed is the end of it.
 Step = Literal["sent", "delivered", "read", "played", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class RawRequest:
-    """A provider's call as it came: header names in lower case, the body byte for byte."""
-
-    method: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,50 +100,18 @@ class OtherNumber(Exception):
 class Provider(Protocol):
     """Whoever delivers webhooks; all of it is pure. Raises a Refusal where a caller is not to be believed."""
 
-    def challenge(self, query: Mapping[str, str], channel: StoredChannel, key: bytes) -> str:
+    def challenge(self, query: Mapping[str, str], channel: Channel, key: bytes) -> str:
         """Answer the handshake by which the provider makes sure of the address."""
         ...
 
-    def verify(self, headers: Mapping[str, str], body: bytes, channel: StoredChannel, key: bytes) -> None:
+    def verify(self, headers: Mapping[str, str], body: bytes, channel: Channel, key: bytes) -> None:
         """Raise a Refusal unless the provider itself made this request, for this channel."""
         ...
 
-    def split(self, body: bytes, channel: StoredChannel) -> tuple[Update, ...]:
+    def split(self, body: bytes, channel: Channel) -> tuple[Update, ...]:
         """Cut a request into its updates; never raises, never empty."""
         ...
 
-    def parse(self, payload: bytes, channel: StoredChannel) -> list[Arrival]:
+    def parse(self, payload: bytes, channel: Channel) -> list[Arrival]:
         """Understand one update; raises Unparsed, OtherNumber."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a reply goes: a person within a channel."""
-
-    channel: ChannelId
-    external_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What the channel's provider answered: its id of the sent message, which status updates will name."""
-
-    provider_id: str | None
-    accepted_at: datetime
-
-
-class Channel(Protocol):
-    """One kind of channel; verify and parse are pure, send is the only one that talks."""
-
-    def verify(self, raw: RawRequest) -> None:
-        """Raise a Refusal unless the provider itself made this request."""
-        ...
-
-    def parse(self, raw: RawRequest) -> list[Inbound]:
-        """Gives every message of a batch, in its order."""
-        ...
-
-    async def send(self, to: Address, text: str) -> Receipt:
-        """Hand a text to the provider; raises a Refusal that tells whether trying again may help."""
         ...
