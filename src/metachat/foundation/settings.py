@@ -181,6 +181,9 @@ DECLARED: dict[str, Declared] = {
     "allowed_networks": Declared(
         "Private networks that tenants' addresses may lie in, for a model on this machine, say.",
         _networks, "networks like 127.0.0.0/8, separated by commas", default=""),
+    "graph_url": Declared(
+        "Address of Meta's Graph API, through which WhatsApp messages are sent.",
+        _web_address, "an http:// or https:// address", default="https://graph.facebook.com"),
     "log_format": Declared(
         "Form of the log lines.", _one_of("json", "text"), "json or text", default="json"),
     "production": Declared(
@@ -213,6 +216,7 @@ class Settings:
     embedder_dimension: int
     embedder_key: Secret
     allowed_networks: tuple[str, ...]
+    graph_url: str
     log_format: str
     production: bool
 
