@@ -1,8 +1,17 @@
 """Channels: the doors through which customers write, and what each kind of door must be able to do."""
 
-from metachat.domain.channels.actions import configure, create, find, of_tenant, reveal, test_channel
+from metachat.domain.channels.actions import (
+    configure,
+    create,
+    find,
+    find_settled,
+    of_tenant,
+    reveal,
+    test_channel,
+)
 from metachat.domain.channels.contract import (
     Arrival,
+    Echo,
     Form,
     Inbound,
     Notice,
@@ -36,6 +45,7 @@ __all__ = [
     "ChannelNotFound",
     "ChannelPaused",
     "Diagnosis",
+    "Echo",
     "Enclosure",
     "Fetched",
     "Form",
@@ -57,6 +67,7 @@ __all__ = [
     "configure",
     "create",
     "find",
+    "find_settled",
     "of_tenant",
     "reveal",
     "test_channel",

@@ -54,7 +54,7 @@ class Reaction:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A person changed a message of theirs; text None means that they deleted it."""
+    """Somebody changed a message; text None means that they deleted it. by tells whose message it is."""
 
     channel: ChannelId
     external_id: str
@@ -62,31 +62,61 @@ class Revision:
     text: str | None
     at: datetime | None = None
     phone: str = ""
+    by: Literal["customer", "business"] = "customer"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a message that we sent has come; detail tells why it failed, as JSON."""
+    """How far a message that we sent has come; detail tells why it failed, as JSON.
+
+    message is our own id of it, where the provider gives back what we sent along; "" where it doesn't.
+    """
 
     channel: ChannelId
     provider_id: str
     step: Step
     at: datetime | None = None
     detail: dict[str, Any] = field(default_factory=dict)
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """A message that went out from the business: written by a person in the provider's own app, or by us.
+
+    external_id and phone name the customer who got it. message is our own id of it and app the id of the
+    application that sent it, each "" where the provider tells none.
+    """
+
+    channel: ChannelId
+    external_id: str
+    provider_id: str
+    text: str
+    provider_at: datetime | None = None
+    form: Form = "text"
+    phone: str = ""
+    detail: dict[str, Any] = field(default_factory=dict)
+    message: str = ""
+    app: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the provider tells about the account, a template or a person; code names it."""
+    """Something the provider tells about the account, a template or a person; code names it.
+
+    Where a person's names have changed: phone and new_phone, external_id and new_external_id.
+    """
 
     channel: ChannelId
     code: Literal["template", "account", "person"]
     detail: dict[str, Any]
     phone: str = ""
     new_phone: str = ""
+    external_id: str = ""
+    new_external_id: str = ""
 
 
-Arrival = Inbound | Reaction | Revision | Progress | Notice
+Arrival = Inbound | Echo | Reaction | Revision | Progress | Notice
 
 
 class Unparsed(Exception):
