@@ -23,8 +23,10 @@ from metachat.domain.channels.contract import (
     Step,
     Unparsed,
 )
+from metachat.domain.channels.managing import change, opened, pause, resume
 from metachat.domain.channels.model import Channel, ChannelKind, ChannelNotFound, ChannelPaused
 from metachat.domain.channels.outgoing import (
+    SENT_BY_PROVIDERS,
     Accepted,
     Diagnosis,
     Enclosure,
@@ -35,9 +37,11 @@ from metachat.domain.channels.outgoing import (
     Remedy,
     Sender,
     Window,
+    WindowClosed,
 )
 
 __all__ = [
+    "SENT_BY_PROVIDERS",
     "Accepted",
     "Arrival",
     "Channel",
@@ -64,11 +68,16 @@ __all__ = [
     "Step",
     "Unparsed",
     "Window",
+    "WindowClosed",
+    "change",
     "configure",
     "create",
     "find",
     "find_settled",
     "of_tenant",
+    "opened",
+    "pause",
+    "resume",
     "reveal",
     "test_channel",
 ]

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, Protocol
 
-from metachat.domain.channels.model import Channel
+from metachat.domain.channels.model import Channel, ChannelKind
 from metachat.foundation.ids import MessageId
+
+# The kinds of channels that somebody else delivers for; what is said in any other is sent once it is written.
+SENT_BY_PROVIDERS: tuple[ChannelKind, ...] = ("whatsapp",)
 
 # retry: the same again, later. wait: the provider throttles; nothing is wrong with the message. give_up:
 # this message will never arrive. tell: the tenant has to do something first (a token, a template, a payment).
@@ -27,7 +30,7 @@ class Enclosure:
 class Outgoing:
     """One message of ours on its way to a person.
 
-    to is the person's name within the channel (external_id), phone a second one, "" for none. message is
+    to is the person's name within the channel (external_id), phone a second one, "" for none. reference is
     what the provider gives back with every status where it can. template is the provider's own description
     of an approved template, as JSON; reply_to a provider's id of the message this one answers.
     """
@@ -35,6 +38,7 @@ class Outgoing:
     message: MessageId
     to: str
     text: str
+    reference: str
     phone: str = ""
     enclosure: Enclosure | None = None
     template: dict[str, Any] | None = None
@@ -53,11 +57,20 @@ class NotSent(Exception):
     """A message that the provider did not take, or may not have taken.
 
     code is the provider's own, "" for none; reason is a sentence for the tenant's staff, without secrets.
-    unsure: the provider may have taken it nevertheless (the connection broke after the request was written).
+    after: not again before so many seconds. unsure: the provider may have taken it nevertheless (the
+    connection broke after the request was written). What the tenant is told of either concerns this message,
+    which fails, or the whole channel, whose messages wait until it is mended.
     """
 
     def __init__(
-        self, remedy: Remedy, reason: str, *, code: str = "", after: float | None = None, unsure: bool = False
+        self,
+        remedy: Remedy,
+        reason: str,
+        *,
+        code: str = "",
+        after: float | None = None,
+        unsure: bool = False,
+        concerns: Literal["message", "channel"] = "message",
     ) -> None:
         super().__init__(reason)
         self.remedy = remedy
@@ -65,6 +78,14 @@ class NotSent(Exception):
         self.code = code
         self.after = after
         self.unsure = unsure
+        self.concerns = concerns
+
+
+class WindowClosed(NotSent):
+    """Free text that came too late: only a template reaches the person now."""
+
+    def __init__(self, reason: str, *, code: str = "") -> None:
+        super().__init__("give_up", reason, code=code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +128,21 @@ class Diagnosis:
 class Sender(Protocol):
     """Whoever delivers for us to a channel of one kind; the credentials come with the channel, sealed."""
 
-    window: Window
+    @property
+    def window(self) -> Window:
+        """How long a customer's message lets free text be sent."""
+        ...
 
     def paces(self, channel: Channel, outgoing: Outgoing) -> tuple[Pace, ...]:
         """The limits that a message counts against."""
+        ...
+
+    def parts(self, outgoing: Outgoing) -> tuple[Outgoing, ...]:
+        """Cut a message into what the provider takes at once; never empty, and the same each time."""
+        ...
+
+    def reopening(self, channel: Channel, outgoing: Outgoing) -> Outgoing | None:
+        """What is sent in a text's place when free text comes too late; None when nothing is set up."""
         ...
 
     async def send(
