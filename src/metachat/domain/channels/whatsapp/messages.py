@@ -1,54 +1,101 @@
-"""A person's message, as the WhatsApp Cloud API writes it."""
+"""A message as the WhatsApp Cloud API writes it: of a customer, or of the business itself (an echo)."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from metachat.domain.channels.contract import Arrival, Form, Inbound, Notice, Reaction, Revision, Unparsed
-from metachat.domain.channels.whatsapp.reading import Object, flag, moment, number, part, parts, text
+from metachat.domain.channels.contract import (
+    Arrival,
+    Echo,
+    Form,
+    Inbound,
+    Notice,
+    Reaction,
+    Revision,
+    Unparsed,
+)
+from metachat.domain.channels.whatsapp.content import SHORT, around, content_of
+from metachat.domain.channels.whatsapp.reading import Object, moment, part, parts, text
 from metachat.foundation.ids import ChannelId
 
 # What the platform keeps of one message as text; the update keeps all of it.
 _TEXT_LIMIT = 7_900
-_SHORT = 500
-_LISTED = 20
+_ID_LENGTH = 300
 
-Content = tuple[Form, str, dict[str, Any]]
+# Types by which Meta tells something about a person rather than something that the person said.
+_TELLS = ("system", "request_welcome")
 
 
 def message_of(message: Object, value: Object, channel: ChannelId) -> Arrival:
-    """Understand one message; raises Unparsed."""
+    """Understand one message of a customer; raises Unparsed."""
     person, phone = _sender(message, value), text(message, "from")
-    id, kind = text(message, "id"), text(message, "type")
-    if kind == "system":
-        return _system(message, channel, phone)
-    if not id or len(id) > 300:
-        raise Unparsed("a message without an id")
-    if not person or len(person) > 300:
-        raise Unparsed("a message without a sender")
-    at = moment(message, "timestamp")
-    if kind == "reaction":
-        reaction = part(message, "reaction")
-        target, emoji = _target(reaction), text(reaction, "emoji")[:40]
-        return Reaction(channel, person, target, emoji, at, phone)
-    if kind in ("edit", "revoke", "delete"):
-        return Revision(channel, person, *_revised(message, kind), at, phone)
-    form, said, detail = _READERS.get(kind, _other)(message)
-    detail |= _around(message)
-    if len(said) > _TEXT_LIMIT:
-        said, detail["shortened_from"] = said[:_TEXT_LIMIT].rstrip() + "…", len(said)
-    # A transcript has no empty lines: what was sent without words is named by its form.
+    if text(message, "type") in _TELLS:
+        return _told(message, channel, person)
+    if text(message, "group_id"):
+        # Answering there would speak to everybody in it, and answering elsewhere to nobody who asked.
+        raise Unparsed("a message in a group; groups are not served")
+    id = _id(message, person)
+    if change := _change(message, channel, person, phone):
+        return change
+    said = _said(message)
     return Inbound(
-        channel, person, id, said if said.strip() else f"[{form}]", name=_name(message, value),
-        provider_at=at, form=form, phone=phone, detail=detail,
+        channel, person, id, said.text, name=_name(message, value), provider_at=moment(message, "timestamp"),
+        form=said.form, phone=phone, detail=said.detail,
     )  # fmt: skip
 
 
+def echo_of(message: Object, channel: ChannelId) -> Arrival:
+    """Understand one message that the business sent; raises Unparsed."""
+    phone = text(message, "to", "recipient_id")
+    person = text(message, "to_user_id", "recipient_user_id") or phone
+    id = _id(message, person)
+    if text(message, "type") == "reaction":
+        raise Unparsed("a reaction of the business itself")
+    if change := _change(message, channel, person, phone):
+        assert isinstance(change, Revision)
+        return Revision(channel, person, change.target, change.text, change.at, phone, by="business")
+    said = _said(message)
+    return Echo(
+        channel, person, id, said.text, provider_at=moment(message, "timestamp"), form=said.form, phone=phone,
+        detail=said.detail, message=text(message, "biz_opaque_callback_data")[:SHORT],
+        app=text(message, "app_id")[:60],
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What is shown of a message, and what is kept beside it."""
+
+    form: Form
+    text: str
+    detail: dict[str, Any]
+
+
+def _said(message: Object) -> _Said:
+    form, said, detail = content_of(message)
+    detail = {**detail, **around(message)}
+    if len(said) > _TEXT_LIMIT:
+        said, detail["shortened_from"] = said[:_TEXT_LIMIT].rstrip() + "…", len(said)
+    if form == "other" or not said.strip():
+        detail["wordless"] = True
+    # A transcript has no empty lines: what was sent without words is named by its form.
+    return _Said(form, said if said.strip() else f"[{form}]", detail)
+
+
+def _id(message: Object, person: str) -> str:
+    id = text(message, "id")
+    if not id or len(id) > _ID_LENGTH:
+        raise Unparsed("a message without an id")
+    if not person or len(person) > _ID_LENGTH:
+        raise Unparsed("a message without a person")
+    return id
+
+
 def _sender(message: Object, value: Object) -> str:
-    named = text(message, "from_user_id", "user_id", "from")
+    named = text(message, "from_user_id", "user_id", "from", "from_parent_user_id")
     if named:
         return named
     people = list(parts(value, "contacts"))
-    return text(people[0], "user_id", "wa_id") if len(people) == 1 else ""
+    return text(people[0], "user_id", "wa_id", "parent_user_id") if len(people) == 1 else ""
 
 
 def _name(message: Object, value: Object) -> str:
@@ -60,9 +107,19 @@ def _name(message: Object, value: Object) -> str:
     return ""
 
 
+def _change(message: Object, channel: ChannelId, person: str, phone: str) -> Reaction | Revision | None:
+    kind, at = text(message, "type"), moment(message, "timestamp")
+    if kind == "reaction":
+        reaction = part(message, "reaction")
+        return Reaction(channel, person, _target(reaction), text(reaction, "emoji")[:40], at, phone)
+    if kind in ("edit", "revoke", "delete"):
+        return Revision(channel, person, *_revised(message, kind), at, phone)
+    return None
+
+
 def _target(value: Object) -> str:
     target = text(value, "message_id", "original_message_id", "id")
-    if not target or len(target) > 300:
+    if not target or len(target) > _ID_LENGTH:
         raise Unparsed("refers to no message")
     return target
 
@@ -80,132 +137,18 @@ def _revised(message: Object, kind: str) -> tuple[str, str | None]:
     return target, new[:_TEXT_LIMIT]
 
 
-def _system(message: Object, channel: ChannelId, phone: str) -> Notice:
+def _told(message: Object, channel: ChannelId, person: str) -> Notice:
+    kind = text(message, "type")
     system = part(message, "system") or part(message, "identity")
-    code = text(system, "type")[:60]
-    new = text(system, "new_wa_id", "wa_id")[:60]
-    detail = {"field": "system", "type": code, "text": text(system, "body")[:_SHORT]}
-    changed = "number" in code and bool(new)
-    return Notice(channel, "person", detail, phone=phone, new_phone=new if changed else "")
-
-
-def _around(message: Object) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    context, referral = part(message, "context"), part(message, "referral")
-    if id := text(context, "id", "message_id"):
-        found["reply_to"] = id[:300]
-    if flag(context, "forwarded") or flag(context, "frequently_forwarded"):
-        found["forwarded"] = True
-    if referral:
-        names = ("source_url", "source_type", "source_id", "headline", "body", "media_type", "ctwa_clid")
-        found["referral"] = _chosen(referral, names)
-    if identity := part(message, "identity"):
-        found["identity"] = _chosen(identity, ("acknowledged", "hash", "created_timestamp"))
-    errors = [_chosen(error, ("code", "title", "message")) for error in parts(message, "errors")]
-    if errors:
-        found["errors"] = errors[:5]
-    return found
-
-
-def _chosen(value: Object, names: tuple[str, ...]) -> dict[str, str]:
-    return {name: found[:_SHORT] for name in names if (found := text(value, name))}
-
-
-def _text(message: Object) -> Content:
-    return "text", text(part(message, "text"), "body"), {}
-
-
-def _media(form: Form) -> Callable[[Object], Content]:
-    def read(message: Object) -> Content:
-        media = part(message, form)
-        if not text(media, "id"):
-            raise Unparsed(f"{form} without a media id")
-        about: dict[str, Any] = _chosen(media, ("id", "mime_type", "sha256", "filename"))
-        about |= {name: True for name in ("voice", "animated") if flag(media, name)}
-        return form, text(media, "caption"), {"media": about}
-
-    return read
-
-
-def _location(message: Object) -> Content:
-    place = part(message, "location")
-    latitude, longitude = number(place, "latitude"), number(place, "longitude")
-    if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
-        raise Unparsed("a location without a place")
-    names = _chosen(place, ("name", "address", "url"))
-    said = ", ".join(names[name] for name in ("name", "address") if name in names)
-    said = said or f"{latitude:.6f}, {longitude:.6f}"
-    return "location", said, {"location": {"latitude": latitude, "longitude": longitude, **names}}
-
-
-def _contacts(message: Object) -> Content:
-    cards: list[dict[str, Any]] = []
-    for contact in parts(message, "contacts"):
-        phones = [text(phone, "phone", "wa_id")[:60] for phone in parts(contact, "phones")]
-        emails = [text(email, "email")[:200] for email in parts(contact, "emails")]
-        name = part(contact, "name")
-        called = text(name, "formatted_name", "first_name", "last_name")[:200]
-        cards.append({"name": called, "phones": phones[:_LISTED], "emails": emails[:_LISTED]})
-    if not cards:
-        raise Unparsed("contacts without a card")
-    said = "\n".join(" ".join([card["name"], *card["phones"]]).strip() for card in cards[:_LISTED])
-    return "contacts", said, {"contacts": cards[:_LISTED]}
-
-
-def _interactive(message: Object) -> Content:
-    interactive = part(message, "interactive")
-    for kind in ("button_reply", "list_reply"):
-        if reply := part(interactive, kind):
-            return (
-                "choice",
-                text(reply, "title", "id"),
-                {"choice": {"kind": kind, **_chosen(reply, ("id", "title", "description"))}},
-            )
-    if reply := part(interactive, "nfm_reply"):
-        return (
-            "choice",
-            text(reply, "body", "name"),
-            {"choice": {"kind": "nfm_reply", "response": text(reply, "response_json")[:4_000]}},
-        )
-    raise Unparsed("an interactive message of an unknown sort")
-
-
-def _button(message: Object) -> Content:
-    button = part(message, "button")
-    if not text(button, "text", "payload"):
-        raise Unparsed("a button without a text")
-    choice = {
-        "kind": "button",
-        "id": text(button, "payload")[:_SHORT],
-        "title": text(button, "text")[:_SHORT],
-    }
-    return "choice", text(button, "text", "payload"), {"choice": choice}
-
-
-def _order(message: Object) -> Content:
-    order = part(message, "order")
-    names = ("product_retailer_id", "quantity", "item_price", "currency")
-    items = [_chosen(item, names) for item in parts(order, "product_items")]
-    said = text(order, "text") or "\n".join(
-        f"{item.get('quantity', '1')} × {item.get('product_retailer_id', '?')}" for item in items[:_LISTED]
-    )
-    return "order", said, {"order": {"catalog_id": text(order, "catalog_id")[:_SHORT], "items": items[:100]}}
-
-
-def _other(message: Object) -> Content:
-    # Meta's own "unsupported" and whatever comes after this was written: shown as such, never lost.
-    kind = text(message, "type")[:60]
-    if not kind:
-        raise Unparsed("a message without a type")
-    return "other", f"[{kind}]", {"type": kind}
-
-
-_READERS: dict[str, Callable[[Object], Content]] = {
-    "text": _text,
-    **{form: _media(form) for form in ("image", "audio", "video", "document", "sticker")},
-    "location": _location,
-    "contacts": _contacts,
-    "interactive": _interactive,
-    "button": _button,
-    "order": _order,
-}
+    code = text(system, "type")[:60] or kind
+    detail = {"field": kind, "type": code, "text": text(system, "body")[:SHORT]}
+    if hash := text(system, "identity", "hash"):
+        detail["hash"] = hash[:200]
+    phone, new_phone = text(message, "from"), text(system, "new_wa_id", "wa_id")[:60]
+    before = text(system, "previous_user_id") or (person if person != phone else "")
+    after = text(system, "user_id", "parent_user_id")[:_ID_LENGTH]
+    return Notice(
+        channel, "person", detail, phone=phone,
+        new_phone=new_phone if "number" in code and new_phone != phone else "",
+        external_id=before, new_external_id=after if after != before else "",
+    )  # fmt: skip

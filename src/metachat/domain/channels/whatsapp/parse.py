@@ -4,16 +4,19 @@ from typing import Any
 
 import msgspec
 
-from metachat.domain.channels.contract import Arrival, Notice, OtherNumber, Progress, Step, Unparsed
-from metachat.domain.channels.whatsapp.messages import message_of
-from metachat.domain.channels.whatsapp.reading import Object, moment, part, parts, text
-from metachat.domain.channels.whatsapp.splitting import number_of
+from metachat.domain.channels.contract import Arrival, Notice, OtherNumber, Progress, Revision, Step, Unparsed
+from metachat.domain.channels.whatsapp.content import error_of
+from metachat.domain.channels.whatsapp.messages import echo_of, message_of
+from metachat.domain.channels.whatsapp.notices import notices_of
+from metachat.domain.channels.whatsapp.reading import Object, chosen, flag, moment, part, parts, text
+from metachat.domain.channels.whatsapp.splitting import ECHOES, number_of
 from metachat.foundation.ids import ChannelId
 
 _STEPS: dict[str, Step] = {
     "sent": "sent", "delivered": "delivered", "read": "read", "played": "played", "failed": "failed",
-    # A person deleted what we sent, or Meta warns that it was not understood: neither is a step.
 }  # fmt: skip
+# How much of what we sent along comes back; ours is a UUID.
+_CALLBACK = 200
 
 
 def parse(payload: bytes, channel: ChannelId, phone_number_id: str) -> list[Arrival]:
@@ -40,48 +43,46 @@ def parse(payload: bytes, channel: ChannelId, phone_number_id: str) -> list[Arri
 
 def _of_change(change: Object, channel: ChannelId, phone_number_id: str) -> list[Arrival]:
     field, value = text(change, "field"), part(change, "value")
-    if field != "messages":
-        return [Notice(channel, _notice(field), {"field": field, **bounded(value)})]
     number = number_of(value)
     if number and phone_number_id and number != phone_number_id:
         raise OtherNumber(f"for number {number[:40]}")
+    if field in ECHOES:
+        return [echo_of(item, channel) for item in parts(value, "message_echoes")]
+    if field != "messages":
+        return list(notices_of(field, value, channel))
     arrivals: list[Arrival] = [message_of(item, value, channel) for item in parts(value, "messages")]
     arrivals += [_progress(item, channel) for item in parts(value, "statuses")]
     arrivals += [
-        Notice(channel, "account", {"field": "errors", "error": _error(item)})
+        Notice(channel, "account", {"field": "errors", "error": error_of(item)})
         for item in parts(value, "errors")
     ]
     return arrivals
 
 
-def _notice(field: str) -> Any:
-    if field.startswith(("message_template", "template_")):
-        return "template"
-    if field:
-        return "account"
-    raise Unparsed("a change without a field")
-
-
-def _progress(item: Object, channel: ChannelId) -> Progress:
+def _progress(item: Object, channel: ChannelId) -> Arrival:
     id, name = text(item, "id"), text(item, "status")
     if not id or len(id) > 300:
         raise Unparsed("a status without a message")
+    at, phone = moment(item, "timestamp"), text(item, "recipient_id")
+    if name == "deleted":
+        person = text(item, "recipient_user_id") or phone
+        return Revision(channel, person, id, None, at, phone, by="business")
+    if name == "warning":
+        told = [error_of(error) for error in parts(item, "errors")][:5]
+        return Notice(channel, "account", {"field": "warning", "message": id, "errors": told})
     if name not in _STEPS:
         raise Unparsed(f"unknown status {name[:40]!r}")
-    errors = [_error(error) for error in parts(item, "errors")]
-    detail = {"errors": errors[:5]} if errors else {}
-    return Progress(channel, id, _STEPS[name], moment(item, "timestamp"), detail)
+    callback = text(item, "biz_opaque_callback_data")
+    message = callback if len(callback) <= _CALLBACK else ""
+    return Progress(channel, id, _STEPS[name], at, _about(item), message)
 
 
-def _error(error: Object) -> dict[str, str]:
-    told = text(part(error, "error_data"), "details") or text(error, "message", "details")
-    return {"code": text(error, "code")[:20], "title": text(error, "title")[:200], "detail": told[:500]}
-
-
-def bounded(value: Object) -> dict[str, Any]:
-    """The plain members of a provider's object, cut to what an event may hold."""
-    plain = [(str(name)[:60], item) for name, item in value.items() if isinstance(item, str | int | float)]
-    return {
-        name.replace("\x00", ""): item.replace("\x00", "")[:500] if isinstance(item, str) else item
-        for name, item in plain[:30]
-    }
+def _about(item: Object) -> dict[str, Any]:
+    about: dict[str, Any] = {}
+    if errors := [error_of(error) for error in parts(item, "errors")]:
+        about["errors"] = errors[:5]
+    if pricing := part(item, "pricing"):
+        about["pricing"] = chosen(pricing, ("pricing_model", "category", "type"))
+        if "billable" in pricing:
+            about["pricing"]["billable"] = flag(pricing, "billable")
+    return about

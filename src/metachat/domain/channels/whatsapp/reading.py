@@ -52,3 +52,8 @@ def moment(value: Object, name: str) -> datetime | None:
     if seconds is None or not 946_684_800 <= seconds < 4_102_444_800:
         return None
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def chosen(value: Object, names: tuple[str, ...], limit: int = 500) -> dict[str, str]:
+    """The named members that are texts or numbers, each cut to `limit` characters."""
+    return {name: found[:limit] for name in names if (found := text(value, name))}

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from metachat.domain.channels.inbox import Update, UpdateKind, hashed_key, lane_of
+from metachat.domain.channels.whatsapp.notices import ACCOUNT, PEOPLE, TEMPLATES
 from metachat.domain.channels.whatsapp.reading import Object, part, parts, text
 from metachat.foundation.ids import ChannelId
 
@@ -17,15 +18,8 @@ UPDATES_LIMIT = 1_000
 _CONTEXT_LIMIT = 4_096
 _ID_LENGTH = 200
 
-_TEMPLATES = {
-    "message_template_status_update", "message_template_quality_update",
-    "message_template_components_update", "template_category_update",
-}  # fmt: skip
-_ACCOUNT = {
-    "account_update", "account_alerts", "account_review_update", "account_settings_update", "security",
-    "phone_number_name_update", "phone_number_quality_update", "business_capability_update",
-    "business_status_update",
-}  # fmt: skip
+# What the business itself sent: a person in the WhatsApp Business app, or an application.
+ECHOES = ("smb_message_echoes", "message_echoes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,40 +83,50 @@ def _within(outer: "_Surroundings", inner: "_Surroundings", cut: Callable[[], An
 
 def _of_change(change: Any) -> Iterator[_Piece]:
     field = text(change, "field") if isinstance(change, dict) else ""
-    if field in _TEMPLATES:
+    if field in TEMPLATES:
         yield _Piece("template", lambda: change)
-    elif field in _ACCOUNT:
+    elif field in ACCOUNT | PEOPLE:
         yield _Piece("account", lambda: change)
-    elif field == "messages" and isinstance(change.get("value"), dict):
-        yield from _of_messages(change)
+    elif field in ("messages", *ECHOES) and isinstance(change.get("value"), dict):
+        yield from _of_messages(change, field)
     else:
         yield _Piece("unknown", lambda: change)
 
 
-def _of_messages(change: dict[str, Any]) -> Iterator[_Piece]:
+# Where a change lists its updates, and what they are.
+_MESSAGES: tuple[tuple[str, UpdateKind], ...] = (
+    ("messages", "message"), ("statuses", "status"), ("errors", "account"),
+)  # fmt: skip
+_ECHOED: tuple[tuple[str, UpdateKind], ...] = (("message_echoes", "message"),)
+
+
+def _of_messages(change: dict[str, Any], field: str) -> Iterator[_Piece]:
     value = change["value"]
     around = _Surroundings(value, ("messaging_product", "metadata"))
     people = _People(value)
     found = False
-    for name, kind in (("messages", "message"), ("statuses", "status"), ("errors", "account")):
+    for name, kind in _ECHOED if field in ECHOES else _MESSAGES:
         items = value.get(name)
         for item in items if isinstance(items, list) else ():
             found = True
-            yield _named(kind, item, partial(_one, around, people, name, item))
+            yield _named(name, kind, item, partial(_one, field, around.kept | people.of(item), name, item))
     if not found:
         yield _Piece("unknown", lambda: change)
 
 
-def _one(around: "_Surroundings", people: "_People", name: str, item: Any) -> dict[str, Any]:
-    return {"field": "messages", "value": {**around.kept, **people.of(item), name: [item]}}
+def _one(field: str, around: dict[str, Any], name: str, item: Any) -> dict[str, Any]:
+    return {"field": field, "value": {**around, name: [item]}}
 
 
-def _named(kind: Any, item: Any, cut: Callable[[], Any]) -> _Piece:
+def _named(name: str, kind: UpdateKind, item: Any, cut: Callable[[], Any]) -> _Piece:
     if not isinstance(item, dict) or kind == "account":
         return _Piece(kind, cut)
     id, letter, rest = text(item, "id"), "m", ""
     sender = text(item, "from_user_id", "from")
-    if kind == "status":
+    if name == "message_echoes":
+        # In the lane of the customer it went to, so that it keeps its place between their messages.
+        letter, sender = "e", text(item, "to_user_id", "to")
+    elif kind == "status":
         letter, rest = "s", f":{text(item, 'status')}:{text(item, 'timestamp')}"
         sender = text(item, "recipient_user_id", "recipient_id")
     usable = id.isprintable() and 0 < len(id) <= _ID_LENGTH and rest.isprintable() and len(rest) < 60
