@@ -28,6 +28,20 @@ async def find(scope: Scope, channel: ChannelId) -> Channel:
     return Channel(**row)
 
 
+async def find_settled(scope: Scope, channel: ChannelId) -> Channel:
+    """Find a channel; paused is only told once nobody is about to resume it. Raises ChannelNotFound.
+
+    Whoever leaves a paused channel's updates alone must not do so behind the back of whoever wakes them.
+    """
+    found = await find(scope, channel)
+    if found.status == "active":
+        return found
+    row = await scope.db.one(store.FIND_SETTLED, tenant=scope.tenant, id=channel)
+    if row is None:
+        raise ChannelNotFound
+    return Channel(**row)
+
+
 async def of_tenant(scope: Scope) -> list[Channel]:
     """List the channels that customers use, oldest first."""
     return [Channel(**row) for row in await scope.db.all(store.OF_TENANT, tenant=scope.tenant)]

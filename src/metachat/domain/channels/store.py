@@ -18,6 +18,9 @@ FIND_TEST = f"SELECT {_COLUMNS} FROM channels WHERE tenant_id = :tenant AND kind
 
 FIND = f"SELECT {_COLUMNS} FROM channels WHERE tenant_id = :tenant AND id = :id"  # noqa: S608
 
+# Waits for whoever is just changing the channel, and keeps them waiting until this transaction's end.
+FIND_SETTLED = f"{FIND} FOR SHARE"
+
 # A visitor names only the channel: its id as the credential reveals this one row, and with it the tenant.
 REVEAL = f"SELECT {_COLUMNS} FROM channels WHERE id = :id"  # noqa: S608
 

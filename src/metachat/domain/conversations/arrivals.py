@@ -47,6 +47,8 @@ async def take_in(job: Job, database: Database, providers: Mapping[str, Provider
     async with open_scope(database, job.tenant, actor="worker") as scope:
         rows = await inbox.waiting(scope.db, job.lane)
         channel_of = {id: await _channel(scope, id) for id in {row.channel_id for row in rows}}
+        # What a paused channel brings waits in the inbox, in its order, until the channel is resumed.
+        rows = [row for row in rows if not _is_paused(channel_of[row.channel_id])]
         read = [_read(row, channel_of[row.channel_id], providers) for row in rows]
         # Providers deliver out of order; within what is here, their own clock decides.
         read.sort(key=lambda pair: _moment(*pair))
@@ -80,8 +82,6 @@ def _read(row: Row, channel: Channel | None, providers: Mapping[str, Provider]) 
     provider = providers.get(row.channel_kind)
     if channel is None or provider is None:
         return row, (row.id, "ignored", "its channel is gone")
-    if channel.status == "paused":
-        return row, (row.id, "ignored", "its channel is paused")
     try:
         return row, provider.parse(row.payload, channel)
     except Unparsed as unparsed:
@@ -186,6 +186,10 @@ async def _note(scope: Scope, notice: Notice) -> None:
 
 async def _channel(scope: Scope, id: ChannelId) -> Channel | None:
     try:
-        return await channels.find(scope, id)
+        return await channels.find_settled(scope, id)
     except ChannelNotFound:
         return None
+
+
+def _is_paused(channel: Channel | None) -> bool:
+    return channel is not None and channel.status == "paused"

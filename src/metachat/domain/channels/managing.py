@@ -1,0 +1,52 @@
+"""What a tenant's administrators do with channels; each action leaves an audit row."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from metachat.domain import accounts, events
+from metachat.domain.channels import updates
+from metachat.domain.channels.actions import configure, find
+from metachat.domain.channels.model import Channel
+from metachat.foundation.ids import ChannelId
+from metachat.foundation.scope import Scope
+
+
+async def pause(scope: Scope, id: ChannelId) -> Channel:
+    """Pause a channel: a web chat says so to its visitors, a provider's updates are kept for later."""
+    return await _turn(scope, await find(scope, id), "paused")
+
+
+async def resume(scope: Scope, id: ChannelId) -> Channel:
+    """Resume a channel, and have everything understood that came meanwhile, in its order."""
+    # The order matters: whoever leaves an update alone holds the channel's row until it is left.
+    channel = await _turn(scope, await find(scope, id), "active")
+    await updates.wake_held(scope, id)
+    return channel
+
+
+async def change(
+    scope: Scope, channel: Channel, *, name: str, settings: Mapping[str, Any], changed: list[str]
+) -> Channel:
+    """Change a channel's name and settings; changed names what, for the audit trail, never its value."""
+    made = await configure(scope, channel.id, name=name, settings=settings, status=channel.status)
+    await accounts.record_audit(scope, "channel.change", target=str(channel.id), changed=changed)
+    return made
+
+
+async def opened(scope: Scope, channel: Channel) -> Channel:
+    """Note that a channel was opened."""
+    about = {"name": channel.name, "channel_kind": channel.kind}
+    await accounts.record_audit(scope, "channel.add", target=str(channel.id), **about)
+    await events.record(scope, "channel.added", subject=channel.id, channel_kind=channel.kind)
+    return channel
+
+
+async def _turn(scope: Scope, channel: Channel, status: Literal["active", "paused"]) -> Channel:
+    if channel.status == status:
+        return channel
+    about = {"name": channel.name, "settings": channel.settings}
+    turned = await configure(scope, channel.id, **about, status=status)
+    action = "pause" if status == "paused" else "resume"
+    await accounts.record_audit(scope, f"channel.{action}", target=str(channel.id))
+    await events.record(scope, f"channel.{action}d", subject=channel.id)
+    return turned
