@@ -8,7 +8,7 @@ REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 
 HEAD = """# Settings
 
-Made from the code by `make reference`; change the declarations in `foundation/settings.py` instead.
+Made from the code by `make reference`; change the declarations in `foundation/settings/declared.py` instead.
 
 Every setting is an environment variable. `metachat up` keeps secrets in `secrets.env` (mode 600) in the data
 folder; the environment wins over it. All problems of a configuration are told at once, and nothing starts.

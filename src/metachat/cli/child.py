@@ -5,10 +5,8 @@ Run as `python -m metachat.cli.child ROLE [ARGUMENT]`. A role imports only what 
 
 import importlib
 import json
-import os
 import sys
 import time
-from pathlib import Path
 
 from metachat.cli import plain_refusals
 from metachat.foundation import settings
@@ -22,7 +20,7 @@ def supervise(demo: str) -> None:
     start = importlib.import_module("metachat.operations.local.start")
     folder = importlib.import_module("metachat.operations.local.folder")
     # Before the settings, which lie partly in it: what is wrong with the folder is the better sentence.
-    folder.ensure(Path(os.environ["METACHAT_DATA_DIR"]).absolute())
+    folder.ensure(settings.data_dir().absolute())
     start.run(start.Up(settings.load(process="up"), "demo-seed" if demo == "demo" else None), _say)
 
 

@@ -1,0 +1,132 @@
+"""Every setting, declared once; validation, `.env.example` and all pages about settings come from here."""
+
+from metachat.foundation.settings import production
+from metachat.foundation.settings.declaration import Declared, Process
+from metachat.foundation.settings.parsing import (
+    FLAG,
+    HOST,
+    KEY,
+    MAILBOX,
+    NETWORKS,
+    ORIGINS,
+    PATH,
+    POSTGRES,
+    RABBITMQ,
+    REDIS,
+    SECRET_TEXT,
+    TEXT,
+    WEB_ADDRESS,
+    number,
+    one_of,
+)
+
+_SERVING: tuple[Process, ...] = ("api", "worker")
+_DATABASE = "your-password@localhost:5432/metachat"
+
+DECLARED: dict[str, Declared] = {
+    "data_dir": Declared(
+        "The folder with everything that must survive.", PATH, "/var/lib/metachat",
+        otherwise="`var` in a checkout, else `~/.local/share/metachat`"),
+    "host": Declared(
+        "The address the platform listens on.", HOST, "127.0.0.1", default="127.0.0.1"),
+    "port": Declared("The port the platform listens on.", number(1, 65535), "8080", default="8080"),
+    "public_url": Declared(
+        "The address under which browsers reach the platform.", WEB_ADDRESS, "https://chat.example.com",
+        otherwise="the address it listens on", read_by=_SERVING, needed_in_production_by=("up", "api"),
+        refused=(production.https,)),
+    "database_url": Declared(
+        "Postgres for the api processes (role metachat_app).", POSTGRES,
+        f"postgresql://metachat_app:{_DATABASE}", secret=True, read_by=("api",), needed_by=("api",),
+        refused=(production.postgres_password,)),
+    "worker_database_url": Declared(
+        "Postgres for the worker (role metachat_worker).", POSTGRES,
+        f"postgresql://metachat_worker:{_DATABASE}", secret=True, read_by=("worker",), needed_by=("worker",),
+        refused=(production.postgres_password,)),
+    "owner_database_url": Declared(
+        "Postgres for migrations (role metachat_owner).", POSTGRES,
+        f"postgresql://metachat_owner:{_DATABASE}", secret=True, read_by=("migrate",), needed_by=("migrate",),
+        refused=(production.postgres_password,)),
+    "session_secret": Declared(
+        "Signs visitors' tokens.", KEY, "your-session-secret-of-at-least-32-bytes", secret=True,
+        read_by=("api",), needed_by=("api",), refused=(production.strong_key,)),
+    "api_key_pepper": Declared(
+        "Hashes API keys and session tokens.", KEY, "your-api-key-pepper-of-at-least-32-bytes", secret=True,
+        read_by=("api",), needed_by=("api",), refused=(production.strong_key,)),
+    "encryption_key": Declared(
+        "Seals channel and model credentials in the database.", KEY,
+        "your-encryption-key-of-at-least-32-bytes", secret=True, read_by=_SERVING, needed_by=_SERVING,
+        refused=(production.strong_key,)),
+    "cli_token": Declared(
+        "Lets this machine's command line act for any tenant.", KEY,
+        "your-command-line-token-of-at-least-32-bytes", secret=True, read_by=("api",),
+        refused=(production.strong_key,)),
+    "redis_url": Declared(
+        "Redis or Valkey server; checked and reached, nothing uses it yet.", REDIS,
+        "redis://:your-password@localhost:6379/0", secret=True, read_by=_SERVING,
+        refused=(production.redis_password,)),
+    "rabbitmq_url": Declared(
+        "RabbitMQ broker; checked and reached, nothing uses it yet.", RABBITMQ,
+        "amqp://metachat:your-password@localhost:5672/", secret=True, read_by=_SERVING,
+        refused=(production.rabbitmq_password,)),
+    "cors_origins": Declared(
+        "Web origins whose pages may call the REST API from a browser.", ORIGINS, "https://shop.example.com",
+        default="", otherwise="none but its own", read_by=("api",), refused=(production.named_origins,)),
+    "smtp_host": Declared(
+        "Server that takes outgoing e-mail; checked and reached, nothing uses it yet.", HOST,
+        "smtp.example.com", otherwise="no e-mail", read_by=_SERVING),
+    "smtp_port": Declared(
+        "Port of the e-mail server.", number(1, 65535), "587", default="587", read_by=_SERVING),
+    "smtp_user": Declared("Account at the e-mail server.", TEXT, "metachat", default="", read_by=_SERVING),
+    "smtp_password": Declared(
+        "Password of that account.", SECRET_TEXT, "your-smtp-password", default="", secret=True,
+        read_by=_SERVING, refused=(production.real_secret,)),
+    "smtp_from": Declared(
+        "Sender of our e-mail.", MAILBOX, "Chat <chat@example.com>",
+        otherwise="no-reply at the public address", read_by=_SERVING),
+    "smtp_tls": Declared(
+        "How the connection to the e-mail server is encrypted.", one_of("starttls", "implicit", "none"),
+        "starttls", default="starttls", read_by=_SERVING),
+    "workers": Declared(
+        "Number of api processes; 0 means one per core, at least two.", number(0, 64), "0", default="0",
+        unit="processes", read_by=("up",)),
+    "turns_in_flight": Declared(
+        "Answers that one worker makes at the same time.", number(1, 2000), "200", default="200",
+        unit="turns", read_by=("worker",)),
+    "database_pool": Declared(
+        "Connections to Postgres that each process keeps at most.", number(2, 100), "4", default="4",
+        unit="connections", read_by=_SERVING),
+    "upload_limit": Declared(
+        "The largest file that knowledge accepts.", number(1, 1024), "50", default="50", unit="MiB",
+        read_by=_SERVING),
+    "embedder": Declared(
+        "Which embedding model turns text into vectors.", one_of("bundled", "openai", "ollama"), "bundled",
+        default="bundled", read_by=_SERVING),
+    "embedder_url": Declared(
+        "Address of the embedding endpoint, when it is not bundled.", WEB_ADDRESS, "http://localhost:11434",
+        read_by=_SERVING),
+    "embedder_model": Declared(
+        "Name of the embedding model, when it is not bundled.", TEXT, "nomic-embed-text", default="",
+        read_by=_SERVING),
+    "embedder_dimension": Declared(
+        "Length of its vectors, when it is not bundled.", number(1, 4000), "1024", default="1024",
+        unit="numbers", read_by=_SERVING),
+    "embedder_key": Declared(
+        "Key of the embedding endpoint, when it wants one.", SECRET_TEXT, "your-embedder-key", default="",
+        secret=True, read_by=_SERVING, refused=(production.real_secret,)),
+    "allowed_networks": Declared(
+        "Private networks that tenants' addresses may lie in, for a model on this machine, say.", NETWORKS,
+        "127.0.0.0/8", default="", otherwise="none", read_by=_SERVING, refused=(production.some_networks,)),
+    "graph_url": Declared(
+        "Address of Meta's Graph API, through which WhatsApp messages are sent.", WEB_ADDRESS,
+        "https://graph.facebook.com", default="https://graph.facebook.com", read_by=_SERVING,
+        refused=(production.https_or_loopback,)),
+    "log_format": Declared("Form of the log lines.", one_of("json", "text"), "json", default="json"),
+    "debug": Declared(
+        "Log every detail.", FLAG, "false", default="false", refused=(production.switched_off,)),
+    "production": Declared(
+        "Refuse whatever is only good for development.", FLAG, "true", default="false"),
+}  # fmt: skip
+
+# Names with our prefix that are no settings of the platform: what documents call the variables of programs
+# that use its API, and how long its long tests repeat.
+OTHER_NAMES = ("METACHAT_URL", "METACHAT_KEY", "METACHAT_SOAK")

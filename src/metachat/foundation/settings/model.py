@@ -1,0 +1,57 @@
+"""The validated settings of a process."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from metachat.foundation.settings.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The validated settings; a secret that the process doesn't read is None."""
+
+    data_dir: Path
+    host: str
+    port: int
+    public_url: str
+    database_url: Secret | None
+    worker_database_url: Secret | None
+    owner_database_url: Secret | None
+    session_secret: Secret | None
+    api_key_pepper: Secret | None
+    encryption_key: Secret | None
+    cli_token: Secret | None
+    redis_url: Secret | None
+    rabbitmq_url: Secret | None
+    cors_origins: tuple[str, ...]
+    smtp_host: str
+    smtp_port: int
+    smtp_user: str
+    smtp_password: Secret
+    smtp_from: str
+    smtp_tls: str
+    workers: int
+    turns_in_flight: int
+    database_pool: int
+    upload_limit: int
+    embedder: str
+    embedder_url: str
+    embedder_model: str
+    embedder_dimension: int
+    embedder_key: Secret
+    allowed_networks: tuple[str, ...]
+    graph_url: str
+    log_format: str
+    debug: bool
+    production: bool
+
+    @property
+    def address(self) -> str:
+        """The address under which browsers reach the platform, without a slash at the end."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+    @property
+    def log_level(self) -> int:
+        """From which level on log lines are written."""
+        return logging.DEBUG if self.debug else logging.INFO

@@ -1,0 +1,37 @@
+"""A value that never shows itself."""
+
+from typing import NoReturn
+
+from typing_extensions import override
+
+
+class Secret:
+    """A value that never shows itself: repr and str are dots."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself; call it where it is used, never where it is printed."""
+        return self._value
+
+    @override
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+    __str__ = __repr__
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    @override
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    @override
+    def __reduce__(self) -> NoReturn:
+        # A pickle would carry the value in the clear to wherever it is written.
+        raise TypeError("a secret is not pickled")
