@@ -7,7 +7,7 @@ A job runs at least once; with `finish` in the transaction of its effect, it tak
 from metachat.foundation.queue.loop import Loop
 from metachat.foundation.queue.model import GiveUp, Job, LeaseLost, Limits, Postpone, Retry, owner_name
 from metachat.foundation.queue.running import Handler
-from metachat.foundation.queue.store import dead, enqueue, finish, replay
+from metachat.foundation.queue.store import dead, debounce, enqueue, finish, replay
 
 __all__ = [
     "GiveUp",
@@ -19,6 +19,7 @@ __all__ = [
     "Postpone",
     "Retry",
     "dead",
+    "debounce",
     "enqueue",
     "finish",
     "owner_name",

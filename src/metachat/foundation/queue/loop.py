@@ -10,8 +10,17 @@ from uuid import UUID
 from metachat.foundation.db import Database
 from metachat.foundation.log import log
 from metachat.foundation.queue import store
-from metachat.foundation.queue.model import Job, LeaseLost, Limits, describe, is_dead, owner_name
-from metachat.foundation.queue.ready import Ready
+from metachat.foundation.queue.model import (
+    Death,
+    Job,
+    Lease,
+    LeaseLost,
+    Limits,
+    describe,
+    is_dead,
+    owner_name,
+)
+from metachat.foundation.queue.ready import Ready, sort_of
 from metachat.foundation.queue.running import C, Handler, Runner
 from metachat.foundation.queue.settle import Settler, Then
 from metachat.foundation.realtime import Listens
@@ -33,9 +42,11 @@ class Loop(Generic[C]):
         self._listener = listener
         self._limits = limits
         self._runner = Runner(database, self.owner, handlers, context, limits)
-        self._ready = Ready(limits.at_once)
+        self._ready = Ready(limits.at_once, places=limits.in_flight)
         self._more = False  # the last sweep found something, and may find more
+        self._fresh = False  # it found what nobody had told us of
         self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._leases: dict[str, Lease] = {}  # of the jobs that run
         self._again: set[str] = set()  # woken while we held them
         self._abandoned: set[str] = set()  # still leased to us, but nobody works there
         self._settler = Settler(database, self.owner, limits)
@@ -72,17 +83,30 @@ class Loop(Generic[C]):
         async for event in wakes:
             if event.get("lost"):
                 self._sweep_now.set()
+            elif "lanes" in event:
+                tenant = _uuid(event["tenant"])
+                for lane in event["lanes"]:
+                    self._tell(lane)
+                    self._want(lane, tenant)
             elif after := event.get("after"):
+                self._tell(event["lane"])
                 self._want_later(after, event["lane"], _uuid(event["tenant"]))
             else:
+                self._tell(event["lane"])
                 self._want(event["lane"], _uuid(event["tenant"]))
 
-    def _want(self, lane: str, tenant: UUID | None) -> None:
+    def _tell(self, lane: str) -> None:
+        if (lease := self._leases.get(lane)) is not None:
+            lease.news.set()
+
+    def _want(self, lane: str, tenant: UUID | None) -> bool:
         if lane in self._lanes:
             self._again.add(lane)
-        else:
-            self._ready.add(lane, tenant)
+            return False
+        new = self._ready.add(lane, tenant)
+        if new:
             self._kick.set()
+        return new
 
     def _want_later(self, after: float, lane: str, tenant: UUID | None) -> None:
         # What lies further ahead is found by the sweep: a timer for each would only fill the memory.
@@ -101,8 +125,7 @@ class Loop(Generic[C]):
             await db.execute(store.TIDY)
             due = await db.all(store.FIND_DUE, limit=room, full=full)
             ahead = await db.value(store.NEXT_DUE)
-        for row in due:
-            self._want(row["lane"], row["tenant"])
+        self._fresh = sum([self._want(row["lane"], row["tenant"]) for row in due]) > 0
         # More may wait behind what was found or left out: come back as soon as places are free.
         self._more = bool(due or full)
         pause = self._limits.sweep if ahead is None else max(min(ahead + 0.001, self._limits.sweep), 0.01)
@@ -121,8 +144,9 @@ class Loop(Generic[C]):
             if not wanted:
                 break
             await self._claim(wanted)
-        if free > 0 and self._more:
-            self._more = False
+        # What is left here may not begin yet; a sweep would find the same again.
+        if free > 0 and (self._fresh or (self._more and len(self._ready) < free)):
+            self._more = self._fresh = False
             self._sweep_now.set()
 
     async def _claim(self, wanted: dict[str, UUID | None]) -> None:
@@ -137,7 +161,7 @@ class Loop(Generic[C]):
         for lane, died in taken.items():
             self._start(lane, wanted[lane], jobs.get(lane, []), died)
 
-    def _start(self, lane: str, tenant: UUID | None, jobs: list[Job], died: Any) -> None:
+    def _start(self, lane: str, tenant: UUID | None, jobs: list[Job], died: Death) -> None:
         task = asyncio.create_task(self._work(lane, tenant, deque(jobs), died), name=lane)
         self._lanes[lane] = task
         self._ready.begin(lane, tenant)
@@ -145,25 +169,28 @@ class Loop(Generic[C]):
 
     def _ended(self, lane: str, tenant: UUID | None) -> None:
         del self._lanes[lane]
+        self._leases.pop(lane, None)
         self._ready.end(lane, tenant)
         if lane in self._again:
             self._again.discard(lane)
             self._want(lane, tenant)
         self._kick.set()
 
-    async def _work(self, lane: str, tenant: UUID | None, jobs: deque[Job], died: Any) -> None:
+    async def _work(self, lane: str, tenant: UUID | None, jobs: deque[Job], died: Death) -> None:
         try:
             if died and jobs:
-                jobs[0] = await self._runner.blame(jobs[0])
+                jobs[0] = await self._runner.blame(jobs[0], died)
             if not jobs:
                 jobs.extend(await self._settler.settle(lane, None, Then.MORE))
             while jobs:
                 job = jobs.popleft()
+                job.lease.news.clear()
+                self._leases[lane] = job.lease
                 pause = await self._runner.run(job)
                 if pause is not None:
                     self._want_later(pause, lane, tenant)
                     return
-                then = self._next(tenant, jobs)
+                then = self._next(lane, tenant, jobs)
                 if then is Then.LEAVE:
                     jobs.clear()
                     self._again.add(lane)
@@ -178,9 +205,9 @@ class Loop(Generic[C]):
             self._abandoned.add(lane)
             self._again.add(lane)
 
-    def _next(self, tenant: UUID | None, jobs: deque[Job]) -> Then:
-        full = len(self._lanes) >= self._limits.in_flight
-        if self._stopping or (full and self._ready.others_wait(tenant)):
+    def _next(self, lane: str, tenant: UUID | None, jobs: deque[Job]) -> Then:
+        full = len(self._lanes) >= self._limits.in_flight or sort_of(lane) in self._ready.full()
+        if self._stopping or (full and self._ready.others_wait(lane, tenant)):
             return Then.LEAVE
         return Then.STAY if jobs else Then.MORE
 

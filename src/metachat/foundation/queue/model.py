@@ -1,5 +1,6 @@
 """What a job is, how it may fail, and who holds its lane."""
 
+import asyncio
 import itertools
 import os
 import random
@@ -8,6 +9,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +21,24 @@ _LOOPS = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lane held by this worker; `finished` are the jobs that handlers completed themselves."""
+    """A lane held by this worker; `finished` are the jobs that handlers completed themselves.
+
+    `news` is set when something was enqueued in the lane since the present job began: a hint that may get
+    lost or come late.
+    """
 
     lane: str
     owner: str
     finished: set[int] = field(default_factory=set)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One piece of work.
 
-    `attempts` counts the runs before this one that failed, `deaths` those that their worker did not survive.
+    `attempts` counts the runs before this one that failed. `deaths` weighs those that their worker did not
+    survive: one for a death among many jobs, two where no other job can have been at fault.
     """
 
     id: int
@@ -45,6 +53,14 @@ class Job:
     deduped: bool = False
 
 
+class Death(IntEnum):
+    """How the last holder of a lane died on it, as the weight of the blame for its job."""
+
+    NONE = 0
+    IN_COMPANY = 1
+    ALONE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much a worker takes on, and how patient it is; times in seconds."""
@@ -54,7 +70,8 @@ class Limits:
     heartbeat: float = 3
     sweep: float = 5
     attempts: int = 8
-    deaths: int = 10  # more, since a worker's death is rarely the fault of all the jobs it was at
+    deaths: int = 4  # by weight: a job that was alone when its worker died, twice, is laid aside
+    watch: float = 30  # how long a job that its worker died at is watched; until then no other one begins
     first_pause: float = 1
     longest_pause: float = 300
     run_time: float = 3600

@@ -9,6 +9,7 @@ from metachat.foundation.db import Database
 from metachat.foundation.log import bound, log
 from metachat.foundation.queue import store
 from metachat.foundation.queue.model import (
+    Death,
     GiveUp,
     Job,
     LeaseLost,
@@ -18,6 +19,9 @@ from metachat.foundation.queue.model import (
     back_off,
     describe,
 )
+
+# From this weight of deaths on a job runs alone among its like.
+_SUSPECT = 2
 
 C = TypeVar("C")
 Handler = Callable[[Job, C], Awaitable[None]]
@@ -36,6 +40,7 @@ class Runner(Generic[C]):
         self._handlers = handlers
         self._context = context
         self._limits = limits
+        self._watching = asyncio.Lock()
 
     async def run(self, job: Job) -> float | None:
         """Run one job; None when its lane goes on, else the seconds that it rests, the job still first.
@@ -54,21 +59,45 @@ class Runner(Generic[C]):
         self.done += 1
         return None
 
-    async def blame(self, job: Job) -> Job:
+    async def blame(self, job: Job, death: Death) -> Job:
         """Count a worker's death against the job: one that kills its worker must not do so for ever."""
-        await self._change(store.COUNT_DEATH, id=job.id)
-        return dataclasses.replace(job, deaths=job.deaths + 1)
+        # A suspect that was not watched only waited for its turn to be.
+        weight = 0 if job.deaths >= _SUSPECT and death is Death.IN_COMPANY else int(death)
+        async with self._database.transaction() as db:
+            await db.execute(store.COUNT_DEATH, id=job.id, weight=weight)
+            await db.execute(store.WATCH, lane=job.lane, owner=self._owner, watched=False)
+        return dataclasses.replace(job, deaths=job.deaths + weight)
 
     async def _handle(self, job: Job) -> None:
         if job.deaths >= self._limits.deaths:
-            raise GiveUp(f"the worker died {job.deaths} times while this job ran")
+            raise GiveUp("killed its worker: whenever this job ran, the process died")
         if job.deduped:
             await self._change(store.START, id=job.id)
         handler = self._handlers.get(job.kind)
         if handler is None:
             raise Retry(f"this worker knows no job of kind {job.kind}")
         async with asyncio.timeout(self._limits.run_time):
-            await handler(job, self._context)
+            if job.deaths >= _SUSPECT:
+                await self._watch(job, handler)
+            else:
+                await handler(job, self._context)
+
+    async def _watch(self, job: Job, handler: Handler[C]) -> None:
+        """Run a suspect while no other suspect runs, so that a further death of the worker has one cause."""
+        async with self._watching:
+            await self._change(store.WATCH, lane=job.lane, owner=self._owner, watched=True)
+            running = asyncio.ensure_future(handler(job, self._context))
+            try:
+                await asyncio.wait({running}, timeout=self._limits.watch)
+            except asyncio.CancelledError:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+                raise
+            await self._change(store.WATCH, lane=job.lane, owner=self._owner, watched=False)
+        try:
+            await running
+        finally:
+            running.cancel()
 
     async def _fail(self, job: Job, error: Exception) -> float | None:
         if job.id in job.lease.finished:

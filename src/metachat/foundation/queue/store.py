@@ -8,11 +8,16 @@ from metachat.foundation.clock import now
 from metachat.foundation.db import Transaction
 from metachat.foundation.ids import TenantId
 from metachat.foundation.log import current_correlation_id
-from metachat.foundation.queue.model import Job, Lease, LeaseLost
+from metachat.foundation.queue.model import Death, Job, Lease, LeaseLost
+
+# Lanes in one wake-up: some that have long names still fit into one notification.
+_WOKEN_AT_ONCE = 32
 
 ENQUEUE = """
 INSERT INTO jobs (lane, kind, tenant_id, payload, correlation_id, run_at)
 VALUES (:lane, :kind, :tenant, :payload, :correlation, coalesce(:run_at, now()))"""
+
+DEBOUNCE = "SELECT debounce(:lane, :kind, :tenant, :payload, :correlation, :dedupe_key, :quiet, :longest)"
 
 ENQUEUE_ONCE = "SELECT enqueue_once(:lane, :kind, :tenant, :payload, :correlation, :run_at, :dedupe_key)"
 
@@ -29,9 +34,9 @@ WHERE EXISTS (SELECT FROM jobs WHERE jobs.lane = lane.lane AND run_at <= now())
   AND NOT EXISTS (SELECT FROM lanes WHERE lanes.lane = lane.lane AND leased_until >= now())
 ORDER BY lane
 ON CONFLICT (lane) DO UPDATE SET leased_by = excluded.leased_by, leased_until = excluded.leased_until,
-  taken_over = held.leased_by IS NOT NULL
+  taken_over = held.leased_by IS NOT NULL, watched = held.watched AND held.leased_by IS NOT NULL
 WHERE held.leased_until < now()
-RETURNING lane, taken_over"""
+RETURNING lane, taken_over, watched"""
 
 # A statement of its own after CLAIM or LEAVE: only a new snapshot surely sees what the lane's previous
 # holder has finished.
@@ -59,7 +64,8 @@ DELETE FROM lanes USING idle WHERE lanes.lane = idle.lane"""
 LEAVE_ALL = "DELETE FROM lanes WHERE leased_by = :owner RETURNING lane"
 
 REST = """
-UPDATE lanes SET leased_by = NULL, leased_until = now() + make_interval(secs => :pause), taken_over = false
+UPDATE lanes SET leased_by = NULL, leased_until = now() + make_interval(secs => :pause), taken_over = false,
+  watched = false
 WHERE lane = :lane AND leased_by = :owner"""
 
 # From here on the key may enter the queue again: this run may not see what its next user has written.
@@ -67,7 +73,10 @@ START = "UPDATE jobs SET dedupe_key = NULL WHERE id = :id"
 
 COUNT_ATTEMPT = "UPDATE jobs SET attempts = attempts + 1 WHERE id = :id"
 
-COUNT_DEATH = "UPDATE jobs SET deaths = deaths + 1 WHERE id = :id"
+COUNT_DEATH = "UPDATE jobs SET deaths = deaths + :weight WHERE id = :id"
+
+# While a job is watched, it alone is to blame for its worker's death.
+WATCH = "UPDATE lanes SET watched = :watched WHERE lane = :lane AND leased_by = :owner"
 
 BURY = """
 WITH dead AS (
@@ -171,10 +180,40 @@ async def enqueue(
     wake(db, lane, tenant, None if run_at is None else (run_at - now()).total_seconds())
 
 
+async def debounce(
+    db: Transaction,
+    kind: str,
+    payload: Mapping[str, Any],
+    *,
+    lane: str,
+    tenant: TenantId | None,
+    dedupe_key: str,
+    quiet: float,
+    longest: float,
+) -> None:
+    """Add a job that runs `quiet` seconds after the last such call, at most `longest` after the first.
+
+    Further calls with its `dedupe_key` move the job that waits; once that has started, the key is free
+    again, and what it then reads includes all that these callers wrote.
+    """
+    after: float = await db.value(
+        DEBOUNCE, lane=lane, kind=kind, tenant=tenant, payload=payload, dedupe_key=dedupe_key,
+        correlation=current_correlation_id(), quiet=quiet, longest=longest,
+    )  # fmt: skip
+    wake(db, lane, tenant, after)
+
+
 def wake(db: Transaction, lane: str, tenant: TenantId | None, after: float | None = None) -> None:
     """Tell the workers after the commit that a lane has work, or will have after so many seconds."""
     news: dict[str, Any] = {"lane": lane, "tenant": tenant}
     db.announce("wake", news if after is None or after <= 0 else {**news, "after": after})
+
+
+def wake_all(db: Transaction, lanes: Collection[str], tenant: TenantId | None) -> None:
+    """Tell the workers after the commit that these lanes have work, as many in one piece of news as fit."""
+    known = list(lanes)
+    for start in range(0, len(known), _WOKEN_AT_ONCE):
+        db.announce("wake", {"lanes": known[start : start + _WOKEN_AT_ONCE], "tenant": tenant})
 
 
 async def finish(db: Transaction, job: Job) -> None:
@@ -199,10 +238,12 @@ async def replay(db: Transaction, id: int) -> bool:
     return row is not None
 
 
-async def claim(db: Transaction, owner: str, lanes: Collection[str], lease: float) -> dict[str, bool]:
-    """Take those of the lanes that are free; tells for each whether its last holder died on it."""
+async def claim(db: Transaction, owner: str, lanes: Collection[str], lease: float) -> dict[str, Death]:
+    """Take those of the lanes that are free; tells for each how its last holder died on it, if at all."""
     rows = await db.all(CLAIM, owner=owner, lanes=list(lanes), lease=lease)
-    return {row["lane"]: row["taken_over"] for row in rows}
+    alone = sum(row["taken_over"] for row in rows) == 1
+    found = {row["lane"]: Death.ALONE if row["watched"] or alone else Death.IN_COMPANY for row in rows}
+    return {row["lane"]: found[row["lane"]] if row["taken_over"] else Death.NONE for row in rows}
 
 
 async def load(db: Transaction, owner: str, lanes: Collection[str], burst: int) -> dict[str, list[Job]]:
