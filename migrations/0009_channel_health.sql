@@ -12,7 +12,8 @@ CREATE TABLE findings (
 );
 CREATE UNIQUE INDEX findings_open ON findings (tenant_id, kind, subject) WHERE resolved_at IS NULL;
 CREATE INDEX findings_by_subject ON findings (tenant_id, subject, found_at DESC);
-SELECT isolate_tenants('findings');
+-- The operator of the platform sees everybody's.
+SELECT isolate_tenants('findings', $$current_setting('metachat.operator', true) = 'on'$$);
 
 -- When a provider last delivered to a channel, and how lively it was: a byte for each hour up to `hour`,
 -- saying in how many five-minute slots of it something came. Counts only, so that the worker may follow
@@ -23,6 +24,7 @@ CREATE TABLE channel_traffic (
   last_update_at timestamptz NOT NULL,
   hour timestamptz NOT NULL,
   hours bytea NOT NULL CHECK (length(hours) BETWEEN 1 AND 700),
+  silent boolean NOT NULL DEFAULT false,
   PRIMARY KEY (tenant_id, channel_id),
   FOREIGN KEY (tenant_id, channel_id) REFERENCES channels ON DELETE CASCADE
 );

@@ -12,7 +12,7 @@ from uuid import UUID
 from metachat.domain import assistant, knowledge
 from metachat.domain.assistant import Answerer, Profile
 from metachat.domain.assistant.model import ProviderUnknown
-from metachat.domain.channels import Provider
+from metachat.domain.channels import Provider, health
 from metachat.domain.channels.whatsapp import WhatsApp
 from metachat.domain.conversations import arrivals
 from metachat.domain.knowledge import Embedder, Passage
@@ -167,9 +167,14 @@ async def _tidy_inbox(job: Job, platform: Platform) -> None:
     await arrivals.forget_old(job, platform.database)
 
 
+async def _channel_health(job: Job, platform: Platform) -> None:
+    await health.follow(job, platform.database)
+
+
 async def begin(platform: Platform) -> None:
-    """What a worker sees to at its start: the work that comes again every day."""
+    """What a worker sees to at its start: the work that comes again and again."""
     await arrivals.tidy_daily(platform.database)
+    await health.follow_minutely(platform.database)
 
 
 PROVIDERS: Mapping[str, Provider] = {"whatsapp": WhatsApp()}
@@ -180,6 +185,7 @@ HANDLERS: Mapping[str, Callable[[Job, Platform], Awaitable[None]]] = {
     "forget": _forget,
     "inbox": _inbox,
     "tidy-inbox": _tidy_inbox,
+    "channel-health": _channel_health,
 }
 
 

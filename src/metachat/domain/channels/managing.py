@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from metachat.domain import accounts, events
-from metachat.domain.channels import updates
+from metachat.domain.channels import health, updates
 from metachat.domain.channels.actions import configure, find
 from metachat.domain.channels.model import Channel
 from metachat.foundation.ids import ChannelId
@@ -13,7 +13,9 @@ from metachat.foundation.scope import Scope
 
 async def pause(scope: Scope, id: ChannelId) -> Channel:
     """Pause a channel: a web chat says so to its visitors, a provider's updates are kept for later."""
-    return await _turn(scope, await find(scope, id), "paused")
+    channel = await _turn(scope, await find(scope, id), "paused")
+    await health.resolve(scope, id)  # silence is what was asked for
+    return channel
 
 
 async def resume(scope: Scope, id: ChannelId) -> Channel:

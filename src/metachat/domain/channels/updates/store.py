@@ -11,10 +11,10 @@ SELECT {_COLUMNS} {_FROM}
 WHERE i.tenant_id = :tenant AND i.state = '{{state}}' AND (:before::bigint IS NULL OR i.id < :before)
   AND (:reason::text IS NULL OR i.error = :reason) AND (:kind::text IS NULL OR i.kind = :kind)
 ORDER BY i.id DESC LIMIT :limit
-"""  # noqa: S608 - the interpolated parts are constants of this module
+"""
 LIST = {state: _LIST.format(state=state) for state in ("unparsed", "ignored")}
 
-FIND = f"SELECT {_COLUMNS}, i.payload {_FROM} WHERE i.tenant_id = :tenant AND i.id = :id"  # noqa: S608
+FIND = f"SELECT {_COLUMNS}, i.payload {_FROM} WHERE i.tenant_id = :tenant AND i.id = :id"
 
 REASONS = """
 SELECT coalesce(error, '') AS reason, kind, count(*) AS updates, max(received_at) AS latest FROM inbox
