@@ -1,0 +1,161 @@
+"""Runs the simulator: one event loop, one port of this machine, which can be unplugged for a while."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+import uvloop
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from metachat.foundation.errors import Kind, Refusal
+from metachat.simulate.app import App, is_loopback
+from metachat.simulate.deliveries import Patience
+from metachat.simulate.limits import Rates
+from metachat.simulate.model import Account
+from metachat.simulate.world import World
+
+_BACKLOG = 2048
+
+
+class NotLoopback(Refusal):
+    """The simulator has no password: it listens on this machine only."""
+
+    code, kind = "not_loopback", Kind.INVALID
+
+
+class PortTaken(Refusal):
+    """The simulator's port is taken."""
+
+    code, kind = "port_taken", Kind.UNAVAILABLE
+    exit_code = 75  # EX_TEMPFAIL
+
+
+def listen(host: str, port: int, *, exposed: bool = False) -> socket.socket:
+    """Bind and listen, on loopback unless `exposed`; raises NotLoopback, PortTaken."""
+    host = "127.0.0.1" if host == "localhost" else host
+    if not is_loopback(host) and not exposed:
+        raise NotLoopback(
+            f"{host} can be reached by others. If that is meant: --expose-to-the-network, and everybody who"
+            " reaches it can read and write everything in it."
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise PortTaken(f"{host}, port {port}: {error.strerror}. Choose another with --port.") from error
+
+
+class Simulator:
+    """A world behind a port."""
+
+    def __init__(
+        self, listening: socket.socket, account: Account, rates: Rates, patience: Patience, seed: int
+    ) -> None:
+        self._listening = listening
+        # What was listened on: the port is the same after it was unplugged.
+        self._place, self._family = listening.getsockname()[:2], listening.family
+        host = f"[{self._place[0]}]" if ":" in self._place[0] else self._place[0]
+        self.address = f"http://{host}:{self._place[1]}"
+        self._make = lambda: World(rates, patience)
+        self.account, self._seed = account, seed
+        self._server: _Server | None = None
+
+    def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop`, SIGTERM or SIGINT."""
+        uvloop.run(self._serve(ready))
+
+    def stop(self) -> None:
+        """Stop soon; from any thread."""
+        if self._server is not None:
+            self._server.should_exit = True
+
+    async def _serve(self, ready: Callable[[], None]) -> None:
+        world = self._make()
+        world.chance.seed(self._seed)
+        world.add_account(self.account)
+        app = App(world, lambda: self.address, self._unplug, is_loopback(self._place[0]))
+        config = uvicorn.Config(
+            app, http=_Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
+            server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=1, backlog=_BACKLOG,
+        )  # fmt: skip
+        self._server = _Server(config, ready)
+        await world.deliveries.open()
+        try:
+            await self._server.serve(sockets=[self._listening])
+        finally:
+            await world.deliveries.close()
+
+    def _unplug(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        # After the answer to whoever asked for it.
+        loop.call_later(0.02, self._pull)
+        loop.call_later(0.02 + seconds, lambda: self._plugging(loop.create_task(self._plug_in())))
+
+    def _pull(self) -> None:
+        assert self._server is not None
+        for server in self._server.servers:
+            server.close()
+        self._listening.close()
+        self._server.servers = []
+        for connection in list(self._server.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+
+    def _plugging(self, task: "asyncio.Task[None]") -> None:
+        self._plug = task  # kept, or it may be collected
+
+    async def _plug_in(self) -> None:
+        server = self._server
+        if server is None or server.should_exit or server.servers:
+            return
+        with contextlib.suppress(OSError):
+            self._listening = socket.create_server(self._place, family=self._family, backlog=_BACKLOG)
+            await server.startup(sockets=[self._listening])
+
+
+class _Protocol(HttpToolsProtocol):
+    """Lets the application break the connection it serves."""
+
+    @override
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope["cut"] = self._abort
+
+    def _abort(self) -> None:
+        self.transport.abort()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that tells when it listens, and keeps signals to itself where there are any."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell = ready
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tell()
+        self._tell = lambda: None
+
+    @override
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with contextlib.ExitStack() as kept:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                with contextlib.suppress(ValueError):  # not in the main thread
+                    before = signal.signal(number, self._asked)
+                    kept.callback(signal.signal, number, before)
+            yield
+
+    def _asked(self, number: int, frame: object) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
