@@ -12,9 +12,10 @@ from uuid import UUID
 from metachat.domain import assistant, knowledge
 from metachat.domain.assistant import Answerer, Profile
 from metachat.domain.assistant.model import ProviderUnknown
-from metachat.domain.channels import Provider, health
+from metachat.domain.channels import Provider, Sender, health
 from metachat.domain.channels.whatsapp import WhatsApp
 from metachat.domain.conversations import arrivals
+from metachat.domain.conversations.attachments import sweeping
 from metachat.domain.knowledge import Embedder, Passage
 from metachat.domain.knowledge.embedding.bundled import BundledEmbedder
 from metachat.foundation.blobs import DiskBlobs
@@ -54,6 +55,21 @@ class Platform:
         """Who delivers webhooks, by the kind of channel."""
         return PROVIDERS
 
+    @cached_property
+    def senders(self) -> Mapping[str, Sender]:
+        """Who delivers for us, by the kind of channel."""
+        return {}
+
+    @property
+    def media(self) -> DiskBlobs:
+        """Files of conversations, apart from those of knowledge: each is deleted by its own rules."""
+        return DiskBlobs(self.settings.data_dir / "media")
+
+    @property
+    def media_cap(self) -> int:
+        """The largest file of a conversation that the operator allows, in bytes."""
+        return self.settings.media_limit * 1024 * 1024
+
     # What follows serves the worker; its modules are imported there only, since they cost memory.
 
     @cached_property
@@ -81,6 +97,17 @@ class Platform:
             blobs=self.blobs,
             embedder=self.embedder,
             readers=asyncio.Semaphore(_READERS),
+        )
+
+    @cached_property
+    def depot(self) -> Any:
+        """What customers' files are fetched with (conversations.attachments.fetching.Depot)."""
+        return import_module("metachat.domain.conversations.attachments.fetching").Depot(
+            database=self.database,
+            media=self.media,
+            senders=self.senders,
+            key=self.encryption_key,
+            cap=self.media_cap,
         )
 
     def search_of(self, tenant: TenantId) -> assistant.Search:
@@ -171,9 +198,23 @@ async def _channel_health(job: Job, platform: Platform) -> None:
     await health.follow(job, platform.database)
 
 
+async def _late(job: Job, platform: Platform) -> None:
+    await arrivals.try_again(job, platform.database)
+
+
+async def _media(job: Job, platform: Platform) -> None:
+    fetching = import_module("metachat.domain.conversations.attachments.fetching")
+    await fetching.fetch(job, platform.depot)
+
+
+async def _sweep_media(job: Job, platform: Platform) -> None:
+    await sweeping.sweep(job, platform.database, platform.media)
+
+
 async def begin(platform: Platform) -> None:
     """What a worker sees to at its start: the work that comes again and again."""
     await arrivals.tidy_daily(platform.database)
+    await sweeping.sweep_daily(platform.database)
     await health.follow_minutely(platform.database)
 
 
@@ -185,6 +226,9 @@ HANDLERS: Mapping[str, Callable[[Job, Platform], Awaitable[None]]] = {
     "forget": _forget,
     "inbox": _inbox,
     "tidy-inbox": _tidy_inbox,
+    "late": _late,
+    "media": _media,
+    "sweep-media": _sweep_media,
     "channel-health": _channel_health,
 }
 

@@ -3,14 +3,20 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterable
+import re
+import time
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.ids import TenantId
+
+_PIECE = 256 * 1024
+_NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class TooLarge(Refusal):
@@ -79,11 +85,65 @@ class DiskBlobs:
         """Where the bytes lie."""
         return self._root / sha256[:2] / sha256
 
+    async def read(self, sha256: str) -> AsyncIterator[bytes]:
+        """The bytes, piece by piece; raises FileNotFoundError."""
+        with await asyncio.to_thread(self.path(sha256).open, "rb") as file:
+            while piece := await asyncio.to_thread(file.read, _PIECE):
+                yield piece
+
     async def delete(self, sha256: str) -> None:
         """Remove the bytes; absent ones are no error."""
         await asyncio.to_thread(self.path(sha256).unlink, missing_ok=True)
+
+    async def delete_older(self, sha256: str, age: timedelta) -> bool:
+        """Remove the bytes unless they were stored, or stored again, within `age`; tells whether it did."""
+        return await asyncio.to_thread(_delete_older, self.path(sha256), age)
+
+    async def tenants(self) -> list[TenantId]:
+        """Those who have a folder here."""
+        return await asyncio.to_thread(_tenants, self._root)
+
+    async def older_than(self, age: timedelta) -> AsyncIterator[list[str]]:
+        """Name what was stored before `age` ago, folder by folder; what was left half-way is removed."""
+        for folder in await asyncio.to_thread(_folders, self._root, age):
+            if names := await asyncio.to_thread(_older_than, folder, age):
+                yield names
 
 
 def _flush(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
+
+
+def _folders(root: Path, age: timedelta) -> list[Path]:
+    if not root.is_dir():
+        return []
+    for partial in root.glob(".partial-*"):
+        _delete_older(partial, max(age, timedelta(days=1)))
+    return sorted(path for path in root.iterdir() if path.is_dir())
+
+
+def _older_than(folder: Path, age: timedelta) -> list[str]:
+    before = time.time() - age.total_seconds()
+    with os.scandir(folder) as entries:
+        return [one.name for one in entries if _NAME.fullmatch(one.name) and one.stat().st_mtime < before]
+
+
+def _delete_older(path: Path, age: timedelta) -> bool:
+    try:
+        if path.stat().st_mtime >= time.time() - age.total_seconds():
+            return False
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _tenants(root: Path) -> list[TenantId]:
+    found: list[TenantId] = []
+    for path in sorted(root.iterdir()) if root.is_dir() else []:
+        try:
+            found.append(TenantId(UUID(path.name)))
+        except ValueError:
+            continue
+    return found

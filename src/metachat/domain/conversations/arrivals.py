@@ -1,19 +1,17 @@
 """The job "inbox": what providers delivered becomes contacts, conversations, messages and statuses."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import asyncpg
 
-from metachat.domain import channels, events
+from metachat.domain import channels
 from metachat.domain.channels import (
     Arrival,
     Channel,
     ChannelNotFound,
+    Echo,
     Inbound,
-    Notice,
     OtherNumber,
     Progress,
     Provider,
@@ -24,9 +22,8 @@ from metachat.domain.channels import (
 )
 from metachat.domain.channels.inbox import Row
 from metachat.domain.channels.inbox.model import State
-from metachat.domain.conversations import progress, store
-from metachat.domain.conversations.actions import receive
-from metachat.domain.conversations.model import ConversationNotFound
+from metachat.domain.conversations.effects import apply
+from metachat.domain.conversations.late import Later
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database, DatabaseAway
 from metachat.foundation.errors import Refusal
@@ -39,6 +36,7 @@ Outcome = tuple[int, State, str | None]
 Found = list[Arrival] | Outcome
 
 _TIDY = "tidy-inbox"
+_SOON, _SELDOM = timedelta(seconds=1), timedelta(minutes=5)
 
 
 async def take_in(job: Job, database: Database, providers: Mapping[str, Provider]) -> None:
@@ -52,9 +50,18 @@ async def take_in(job: Job, database: Database, providers: Mapping[str, Provider
         read = [_read(row, channel_of[row.channel_id], providers) for row in rows]
         # Providers deliver out of order; within what is here, their own clock decides.
         read.sort(key=lambda pair: _moment(*pair))
-        await inbox.mark(scope.db, [await _effect(scope, row, found) for row, found in read])
+        effects = [await _effect(scope, row, found, channel_of[row.channel_id]) for row, found in read]
+        await inbox.mark(scope.db, effects)
         if len(rows) == inbox.TAKEN_AT_ONCE:
             await inbox.ask_again(scope.db, job.lane, job.tenant)
+        await finish(scope.db, job)
+
+
+async def try_again(job: Job, database: Database) -> None:
+    """Have an update that came too early understood again, behind whatever its lane has got meanwhile."""
+    assert job.tenant is not None, "an update belongs to a channel, and it to a tenant"
+    async with open_scope(database, job.tenant, actor="worker") as scope:
+        await inbox.replay(scope.db, job.tenant, job.payload["inbox"])
         await finish(scope.db, job)
 
 
@@ -97,7 +104,7 @@ def _moment(row: Row, found: Found) -> tuple[datetime, int]:
 
 def _told_at(arrival: Arrival | object) -> datetime | None:
     match arrival:
-        case Inbound():
+        case Inbound() | Echo():
             return arrival.provider_at
         case Reaction() | Revision() | Progress():
             return arrival.at
@@ -105,83 +112,36 @@ def _told_at(arrival: Arrival | object) -> datetime | None:
             return None
 
 
-async def _effect(scope: Scope, row: Row, found: Found) -> Outcome:
-    if isinstance(found, tuple):
-        return found
-    reasons: list[str] = []
+async def _effect(scope: Scope, row: Row, found: Found, channel: Channel | None) -> Outcome:
+    if isinstance(found, tuple) or channel is None:
+        return found if isinstance(found, tuple) else (row.id, "ignored", "its channel is gone")
+    waited, reasons = scope.now - row.received_at, list[str]()
     with bound(correlation_id=row.correlation_id):
         try:
             # Whatever the database refuses of one update leaves the others of the lane alone.
             async with scope.db.savepoint():
                 for arrival in found:
-                    reason = await _apply(scope, arrival)
+                    reason = await apply(scope, arrival, channel, waited)
                     if reason is not None:
                         reasons.append(reason)
         except DatabaseAway:
             raise
+        except Later as later:
+            await _try_later(scope, row, waited)
+            return row.id, "ignored", f"{later}; it is tried again"
         except (Refusal, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             log.warning("an update was not understood", inbox=row.id, error=type(error).__name__)
             return row.id, "unparsed", f"{type(error).__name__}: {str(error)[:300]}"
     return row.id, "ignored" if reasons else "parsed", "; ".join(reasons) or None
 
 
-async def _apply(scope: Scope, arrival: Arrival) -> str | None:
-    """Let an update take effect; gives the reason when it has none."""
-    match arrival:
-        case Inbound():
-            await _receive(scope, arrival)
-        case Reaction():
-            known = await _known(scope, arrival.channel, arrival.external_id, arrival.phone)
-            if not await progress.react(scope, replace(arrival, external_id=known)):
-                return "refers to a message that is not here"
-        case Revision():
-            known = await _known(scope, arrival.channel, arrival.external_id, arrival.phone)
-            if not await progress.revise(scope, replace(arrival, external_id=known)):
-                return "refers to a message that is not here"
-        case Progress():
-            await progress.advance(scope, arrival)
-        case Notice():
-            await _note(scope, arrival)
-    return None
-
-
-async def _receive(scope: Scope, inbound: Inbound) -> None:
-    known = await _known(scope, inbound.channel, inbound.external_id, inbound.phone)
-    try:
-        await receive(scope, replace(inbound, external_id=known))
-    except ConversationNotFound:
-        # Delivered before, into a conversation that is no longer this person's current one.
-        return
-    if inbound.phone and inbound.phone != known:
-        values = {"tenant": scope.tenant, "channel": inbound.channel, "external": known}
-        await scope.db.execute(store.SET_PHONE, **values, phone=inbound.phone)
-
-
-async def _known(scope: Scope, channel: ChannelId, external_id: str, phone: str) -> str:
-    """The name of a person here, who may be known by their telephone, by the channel's id, or by both."""
-    if not phone:
-        return external_id
-    values = {"tenant": scope.tenant, "channel": channel, "phone": phone}
-    known = await scope.db.value(store.KNOWN_BY_PHONE, **values)
-    if known is None or known == external_id:
-        return external_id
-    if external_id == phone:  # told by telephone alone, known by more
-        return known
-    if known == phone:
-        await scope.db.execute(store.RENAME_CONTACT, **values, external=external_id, known=known)
-    return external_id
-
-
-async def _note(scope: Scope, notice: Notice) -> None:
-    if notice.phone and notice.new_phone:
-        known = await _known(scope, notice.channel, notice.phone, notice.phone)
-        values = {"tenant": scope.tenant, "channel": notice.channel, "phone": notice.new_phone}
-        if known == notice.phone:
-            await scope.db.execute(store.RENAME_CONTACT, **values, external=notice.new_phone, known=known)
-        else:
-            await scope.db.execute(store.SET_PHONE, **values, external=known)
-    kind = "contact.changed" if notice.code == "person" else f"channel.{notice.code}"
-    await events.record(scope, kind, subject=UUID(str(notice.channel)), told=notice.detail)
+async def _try_later(scope: Scope, row: Row, waited: timedelta) -> None:
+    # Soon at first, since what is missing mostly comes within seconds; then ever more slowly.
+    pause = min(max(waited, _SOON), _SELDOM)
+    lane = f"late:{row.id}"
+    await enqueue(
+        scope.db, "late", {"inbox": row.id}, lane=lane, tenant=scope.tenant, run_at=scope.now + pause
+    )
 
 
 async def _channel(scope: Scope, id: ChannelId) -> Channel | None:

@@ -188,7 +188,7 @@ ORDER BY external_id = :phone, id LIMIT 1
 
 # Someone first known by telephone gets the channel's own id, unless that is somebody already.
 RENAME_CONTACT = """
-UPDATE contacts c SET external_id = :external, phone = :phone
+UPDATE contacts c SET external_id = :external, phone = coalesce(:phone, c.phone)
 WHERE c.tenant_id = :tenant AND c.channel_id = :channel AND c.external_id = :known
   AND NOT EXISTS (SELECT FROM contacts o
     WHERE o.tenant_id = :tenant AND o.channel_id = :channel AND o.external_id = :external)
@@ -202,7 +202,7 @@ WHERE tenant_id = :tenant AND channel_id = :channel AND external_id = :external
 
 # A message of this very person's conversation, held; author says whose it is.
 FIND_TARGET = """
-SELECT m.id, m.conversation_id, m.seq, m.author, m.detail FROM messages m
+SELECT m.id, m.conversation_id, m.seq, m.author, m.text, m.detail FROM messages m
 JOIN conversations c ON c.tenant_id = m.tenant_id AND c.id = m.conversation_id
 JOIN contacts p ON p.tenant_id = c.tenant_id AND p.id = c.contact_id
 WHERE m.tenant_id = :tenant AND m.channel_id = :channel AND m.provider_id = :provider_id
@@ -214,6 +214,27 @@ SET_DETAIL = "UPDATE messages SET detail = :detail WHERE tenant_id = :tenant AND
 REVISE = """
 WITH revised AS (
   UPDATE messages SET text = :text, detail = :detail WHERE tenant_id = :tenant AND id = :id
+# Somebody's message of the channel, whoever may change it.
+IS_HERE = """
+SELECT true FROM messages WHERE tenant_id = :tenant AND channel_id = :channel AND provider_id = :provider_id
+"""
+
+# One of our own messages, by the id that we gave to the provider along with it.
+IS_OURS = """
+SELECT true FROM messages
+WHERE tenant_id = :tenant AND channel_id = :channel AND id = :message AND author <> 'customer'
+"""
+
+# What we said lately to this person, and have not learned the provider's id of.
+UNNAMED = """
+SELECT m.text, m.status FROM messages m
+JOIN conversations c ON c.tenant_id = m.tenant_id AND c.id = m.conversation_id
+JOIN contacts p ON p.tenant_id = c.tenant_id AND p.id = c.contact_id
+WHERE m.tenant_id = :tenant AND m.channel_id = :channel AND m.provider_id IS NULL AND m.author <> 'customer'
+  AND m.status IN ('queued', 'failed') AND m.created_at > :since AND p.external_id = :external
+ORDER BY m.seq DESC LIMIT 20
+"""
+
   RETURNING conversation_id, seq
 )
 UPDATE conversations c SET last_text = :preview FROM revised

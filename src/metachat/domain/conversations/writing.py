@@ -63,6 +63,16 @@ async def add_answer(
     return None if row is None else _announced(scope, Message(**row))
 
 
+async def add_told(
+    scope: Scope, conversation: Conversation, said: Reply, provider_id: str, at: datetime | None
+) -> Message | None:
+    """Add what the business said elsewhere, as the provider tells of it; None when it was told before."""
+    values = _values(scope, conversation.id, MessageId(uuid7()), said)
+    told = {"provider_id": provider_id, "provider_at": at}
+    row = await scope.db.one(store.ADD_MESSAGE, **{**values, **told})
+    return None if row is None else _announced(scope, Message(**row))
+
+
 def _values(scope: Scope, conversation: ConversationId, id: MessageId, reply: Reply) -> dict[str, Any]:
     return {
         "tenant": scope.tenant, "id": conversation, "message": id, "now": scope.now,

@@ -98,6 +98,9 @@ DECLARED: dict[str, Declared] = {
     "upload_limit": Declared(
         "The largest file that knowledge accepts.", number(1, 1024), "50", default="50", unit="MiB",
         read_by=_SERVING),
+    "media_limit": Declared(
+        "The largest file that a conversation accepts; each kind of file has its channel's limit as well.",
+        number(1, 100), "25", default="100", unit="MiB", read_by=_SERVING),
     "embedder": Declared(
         "Which embedding model turns text into vectors.", one_of("bundled", "openai", "ollama"), "bundled",
         default="bundled", read_by=_SERVING),

@@ -35,6 +35,7 @@ class Settings:
     turns_in_flight: int
     database_pool: int
     upload_limit: int
+    media_limit: int
     embedder: str
     embedder_url: str
     embedder_model: str

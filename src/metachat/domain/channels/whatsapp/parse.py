@@ -82,7 +82,6 @@ def _about(item: Object) -> dict[str, Any]:
     if errors := [error_of(error) for error in parts(item, "errors")]:
         about["errors"] = errors[:5]
     if pricing := part(item, "pricing"):
-        about["pricing"] = chosen(pricing, ("pricing_model", "category", "type"))
-        if "billable" in pricing:
-            about["pricing"]["billable"] = flag(pricing, "billable")
+        billable = {"billable": flag(pricing, "billable")} if "billable" in pricing else {}
+        about["pricing"] = {**chosen(pricing, ("pricing_model", "category", "type")), **billable}
     return about
