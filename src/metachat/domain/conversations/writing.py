@@ -1,5 +1,7 @@
 """What every verb does to a conversation that it holds: add a message, change the state, announce both."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
