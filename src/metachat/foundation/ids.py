@@ -19,6 +19,15 @@ def uuid7() -> UUID:
 
     Made here and not in the database: Postgres knows `uuidv7()` only from version 18 on.
     """
+    return UUID(int=_of_now())
+
+
+def uuid7_hex() -> str:
+    """Make one as 32 hexadecimal digits, for a tenth of the price."""
+    return f"{_of_now():032x}"
+
+
+def _of_now() -> int:
     milliseconds = time.time_ns() // 1_000_000
     random = int.from_bytes(os.urandom(10), "big")
     value = (milliseconds & ((1 << 48) - 1)) << 80
@@ -26,4 +35,4 @@ def uuid7() -> UUID:
     value |= (random >> 62 & 0xFFF) << 64
     value |= 0b10 << 62
     value |= random & ((1 << 62) - 1)
-    return UUID(int=value)
+    return value

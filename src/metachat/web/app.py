@@ -1,6 +1,6 @@
 """The web application: the areas and what surrounds them, put together once per process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from litestar import Litestar, Router
@@ -46,8 +46,13 @@ class Dispatcher:
         await self._by_prefix.get(first, self._otherwise)(scope, receive, send)
 
 
-def create_app(platform: "Platform", drain: Drain | None = None) -> ASGIApp:
-    """Make the ASGI application of an api process on an open platform."""
+def create_app(
+    platform: "Platform", drain: Drain | None = None, behind: Callable[[ASGIApp], ASGIApp] = lambda app: app
+) -> ASGIApp:
+    """Make the ASGI application of an api process on an open platform.
+
+    behind wraps what needs to know its caller's address; a provider is known by its signature alone.
+    """
     drain = drain or Drain()
     metrics = Metrics(drain)
     framework = Application(
@@ -59,12 +64,10 @@ def create_app(platform: "Platform", drain: Drain | None = None) -> ASGIApp:
         request_max_body_size=_BODY_LIMIT,
         logging_config=None,
     )
-    # The doors of customers and providers are applications without a framework.
-    doors = {
-        "chat": cast(ASGIApp, chat.door(platform)),
-        "hooks": cast(ASGIApp, hooks.door(platform, metrics)),
-    }
-    return Envelope(Dispatcher(doors, framework), drain, metrics)
+    # The doors of customers and providers are applications without a framework; providers get along
+    # without the envelope as well.
+    enveloped = Envelope(Dispatcher({"chat": cast(ASGIApp, chat.door(platform))}, framework), drain, metrics)
+    return Dispatcher({"hooks": cast(ASGIApp, hooks.door(platform, metrics))}, behind(enveloped))
 
 
 def _areas() -> list[Sequence[ControllerRouterHandler]]:

@@ -2,12 +2,13 @@
 
 import re
 import time
+from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from metachat.foundation.ids import uuid7
+from metachat.foundation.ids import uuid7_hex
 from metachat.foundation.log import bound, log
 from metachat.web import problems
 from metachat.web.drain import Drain, is_stream
@@ -53,8 +54,7 @@ class Envelope:
             # Whoever answers GET answers HEAD; the server leaves the body out.
             scope = cast(HTTPScope, {**scope, "method": "GET"})
         given = dict(scope["headers"])
-        request_id = _id(given.get(b"x-request-id")) or uuid7().hex
-        correlation_id = _id(given.get(b"x-correlation-id")) or request_id
+        request_id, correlation_id = names_of(given)
         exchange = _Exchange(scope, receive, send, self._drain, request_id)
         with bound(request_id=request_id, correlation_id=correlation_id):
             await self._serve(exchange)
@@ -131,6 +131,12 @@ class _Exchange:
         if self.scope["scheme"] == "https":
             added.append(_HTTPS)
         return added
+
+
+def names_of(headers: Mapping[bytes, bytes]) -> tuple[str, str]:
+    """Name an exchange, and what it belongs to: as its caller does, or anew."""
+    request_id = _id(headers.get(b"x-request-id")) or uuid7_hex()
+    return request_id, _id(headers.get(b"x-correlation-id")) or request_id
 
 
 def _id(given: bytes | None) -> str | None:

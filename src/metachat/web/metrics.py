@@ -1,11 +1,16 @@
 """What this api process measures about itself, in the form that Prometheus reads."""
 
+import functools
+from typing import TypeVar
+
 from litestar.types import HTTPScope
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from metachat.web.drain import Drain
 
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+M = TypeVar("M", Counter, Histogram)
 
 
 class Metrics:
@@ -40,15 +45,21 @@ class Metrics:
 
     def count_updates(self, provider: str, kind: str, count: int) -> None:
         """Count updates that are stored."""
-        self._updates.labels(provider, kind).inc(count)
+        _labelled(self._updates, provider, kind).inc(count)
 
     def count(self, scope: HTTPScope, status: int, seconds: float) -> None:
         """Count an exchange under its route, never under its address: ids would make endless series."""
         route = scope.get("path_template") or "unmatched"
         method = scope["method"] if route != "unmatched" else "any"
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        _labelled(self._requests, method, route, str(status)).inc()
+        _labelled(self._seconds, route).observe(seconds)
 
     def text(self) -> bytes:
         """Write them all down."""
         return generate_latest(self._registry)
+
+
+# Finding a series by its labels costs more than counting it; there are only as many as we have routes.
+@functools.lru_cache(maxsize=4096)
+def _labelled(metric: M, *labels: str) -> M:
+    return metric.labels(*labels)

@@ -4,10 +4,13 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import uvicorn
 import uvloop
+from litestar.types import ASGIApp
 from typing_extensions import override
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from metachat.foundation import log
 from metachat.foundation.settings import Settings
@@ -32,8 +35,8 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
     drain = Drain()
     async with open_platform(settings, "api") as platform:
         config = uvicorn.Config(
-            create_app(platform, drain), http="httptools", ws="none", lifespan="on", log_config=None,
-            access_log=False, server_header=False, proxy_headers=True, forwarded_allow_ips="127.0.0.1,::1",
+            create_app(platform, drain, _behind_proxy), http="httptools", ws="none", lifespan="on",
+            log_config=None, access_log=False, server_header=False, proxy_headers=False,
             timeout_keep_alive=_IDLE_SECONDS, timeout_graceful_shutdown=FAREWELL_SECONDS, backlog=_BACKLOG,
         )  # fmt: skip
         await _Server(config, drain).serve(sockets=[listening])
@@ -63,6 +66,10 @@ class _Server(uvicorn.Server):
         self.force_exit = self.should_exit
         self.should_exit = True
         self._drain.begin()
+
+
+def _behind_proxy(app: ASGIApp) -> ASGIApp:
+    return cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, app), trusted_hosts=["127.0.0.1", "::1"]))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -134,8 +134,11 @@ class Provider(Protocol):
         """Answer the handshake by which the provider makes sure of the address."""
         ...
 
-    def verify(self, headers: Mapping[str, str], body: bytes, channel: Channel, key: bytes) -> None:
-        """Raise a Refusal unless the provider itself made this request, for this channel."""
+    def verify(self, headers: Mapping[bytes, bytes], body: bytes, channel: Channel, key: bytes) -> None:
+        """Raise a Refusal unless the provider itself made this request, for this channel.
+
+        The names of headers are in lower case.
+        """
         ...
 
     def split(self, body: bytes, channel: Channel) -> tuple[Update, ...]:

@@ -1,15 +1,16 @@
 """The door of providers: believes only signed bytes, and acknowledges only what is stored."""
 
-import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
+from litestar.types import HTTPScope
 
 from metachat.domain import channels
 from metachat.domain.channels import Channel, ChannelNotFound, Provider
@@ -17,10 +18,13 @@ from metachat.domain.channels.inbox import Post
 from metachat.foundation.db import Database
 from metachat.foundation.errors import Kind, Refusal, problem
 from metachat.foundation.ids import ChannelId
-from metachat.foundation.log import current_correlation_id
+from metachat.foundation.log import log
+from metachat.web import problems
+from metachat.web.envelope import names_of
 from metachat.web.hooks.intake import Intake, Overloaded
+from metachat.web.hooks.patience import Patience
 
-AsgiScope = dict[str, Any]
+AsgiScope = Any
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
@@ -32,8 +36,8 @@ BODY_SECONDS = 20.0
 _ADDRESS = re.compile(r"/hooks/([a-z]{1,20})/([0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})")
 # A change of a channel's settings shows after this many seconds.
 _CHANNEL_AGE = 2.0
-_CHANNELS = 5_000
-_STORED = b'{"stored":true}'
+_GATES = 5_000
+_BODY_LIMIT = str(BODY_LIMIT).encode()
 
 
 class BodyTooLarge(Refusal):
@@ -67,6 +71,10 @@ class Measures(Protocol):
 
     def count_updates(self, provider: str, kind: str, count: int) -> None:
         """Count updates that are stored."""
+        ...
+
+    def count(self, scope: HTTPScope, status: int, seconds: float) -> None:
+        """Count an exchange."""
         ...
 
 
@@ -104,57 +112,93 @@ class HookDoor:
         self._intake = intake
         self._measures = measures
         self._held_limit = held_limit
+        self._patience = Patience(BODY_SECONDS)
         self._held = 0
-        self._channels: dict[ChannelId, tuple[float, Channel | None]] = {}
+        self._gates: dict[str, _Gate] = {}
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Serve one exchange."""
-        address = _ADDRESS.fullmatch(scope["path"])
-        kind = address.group(1) if address else ""
-        provider = self._platform.providers.get(kind)
+        """Serve one exchange, from its first byte to its measurement."""
+        began = time.perf_counter()
+        headers = dict(scope["headers"])
+        names = names_of(headers)
+        status = 0
         try:
-            if address is None or provider is None:
-                kind = "unknown"
-                raise NothingHere
-            scope["path_template"] = f"/hooks/{kind}/{{channel}}"
-            channel = await self._channel(kind, ChannelId(UUID(address.group(2))))
-            if scope["method"] == "GET":
-                await _send(send, 200, self._greet(scope, provider, channel), b"text/plain; charset=utf-8")
-            elif scope["method"] == "POST":
-                await self._take(scope, receive, provider, channel)
-                await _send(send, 200, _STORED, b"application/json")
+            status = await self._serve(scope, headers, names, receive, send)
+        except _Gone:
+            return
+        except Exception as error:  # the top of the loop: whatever it is, the provider gets an answer
+            log.error(
+                "request failed", path=scope["path"], exc_info=error,
+                request_id=names[0], correlation_id=names[1],
+            )  # fmt: skip
+            status = 500
+            await _answer(send, 500, problems.describe(500, scope["path"]), names[0])
+        finally:
+            self._measures.count(scope, status, time.perf_counter() - began)
+
+    async def _serve(
+        self,
+        scope: AsgiScope,
+        headers: Mapping[bytes, bytes],
+        names: tuple[str, str],
+        receive: Receive,
+        send: Send,
+    ) -> int:
+        kind = "unknown"
+        try:
+            gate = self._gates.get(scope["path"])
+            if gate is None or gate.until < time.monotonic():
+                gate = await self._open(scope["path"])
+            kind, scope["path_template"] = gate.kind, gate.template
+            if gate.channel is None:
+                raise ChannelNotFound
+            if scope["method"] == "POST":
+                await self._take(gate, gate.channel, headers, names[1], receive)
+                # Without a body: each piece of an answer is a call of the system's.
+                await _send(send, 200, b"", b"text/plain", names[0])
+            elif scope["method"] in ("GET", "HEAD"):
+                greeting = self._greet(scope, gate.provider, gate.channel)
+                await _send(send, 200, greeting, b"text/plain; charset=utf-8", names[0])
             else:
                 raise NothingHere
         except Refusal as refusal:
             self._measures.count_refused_hook(kind, refusal.code)
-            await _refuse(send, refusal, scope["path"])
-        except _Gone:
-            return
+            document = problem(refusal, scope["path"])
+            await _answer(send, document["status"], document, names[0], refusal.facts.get("retry_after", 5))
+            return int(document["status"])
+        return 200
 
     def _greet(self, scope: AsgiScope, provider: Provider, channel: Channel) -> bytes:
         query = scope.get("query_string", b"")[:4_000].decode("latin-1")
         answer = provider.challenge(dict(parse_qsl(query)), channel, self._platform.encryption_key)
         return answer.encode("utf-8", "replace")
 
-    async def _take(self, scope: AsgiScope, receive: Receive, provider: Provider, channel: Channel) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    async def _take(
+        self,
+        gate: "_Gate",
+        channel: Channel,
+        headers: Mapping[bytes, bytes],
+        correlation: str,
+        receive: Receive,
+    ) -> None:
         size = self._reserve(headers)
         try:
-            body = await _read(receive)
-            provider.verify(headers, body, channel, self._platform.encryption_key)
-            updates = provider.split(body, channel)
-            await self._intake.store(
-                Post(channel.kind, channel.id, channel.tenant_id, updates, current_correlation_id())
-            )
+            body = await _read(receive, self._patience)
+            gate.provider.verify(headers, body, channel, self._platform.encryption_key)
+            updates = gate.provider.split(body, channel)
+            await self._intake.store(Post(gate.kind, channel.id, channel.tenant_id, updates, correlation))
         finally:
             self._held -= size
+        if len(updates) == 1:
+            self._measures.count_updates(gate.kind, updates[0].kind, 1)
+            return
         for kind, count in Counter(update.kind for update in updates).items():
-            self._measures.count_updates(channel.kind, kind, count)
+            self._measures.count_updates(gate.kind, kind, count)
 
-    def _reserve(self, headers: Mapping[str, str]) -> int:
+    def _reserve(self, headers: Mapping[bytes, bytes]) -> int:
         # A body of unknown length may grow to the limit.
-        declared = headers.get("content-length", str(BODY_LIMIT))
-        size = int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 12 else -1
+        declared = headers.get(b"content-length", _BODY_LIMIT)
+        size = int(declared) if declared.isdigit() and len(declared) < 12 else -1
         if not 0 <= size <= BODY_LIMIT:
             raise BodyTooLarge(limit=BODY_LIMIT)
         if self._held + size > self._held_limit:
@@ -162,27 +206,40 @@ class HookDoor:
         self._held += size
         return size
 
-    async def _channel(self, kind: str, id: ChannelId) -> Channel:
-        now = time.monotonic()
-        known = self._channels.get(id)
-        if known is None or known[0] < now:
-            if len(self._channels) >= _CHANNELS:
-                self._channels.clear()
-            try:
-                known = (now + _CHANNEL_AGE, await channels.reveal(self._platform.database, id))
-            except ChannelNotFound:
-                known = (now + _CHANNEL_AGE, None)
-            self._channels[id] = known
-        if known[1] is None or known[1].kind != kind:
-            raise ChannelNotFound
-        return known[1]
+    async def _open(self, path: str) -> "_Gate":
+        address = _ADDRESS.fullmatch(path)
+        provider = self._platform.providers.get(address.group(1)) if address else None
+        if address is None or provider is None:
+            raise NothingHere
+        kind, until = address.group(1), time.monotonic() + _CHANNEL_AGE
+        try:
+            channel = await channels.reveal(self._platform.database, ChannelId(UUID(address.group(2))))
+        except ChannelNotFound:
+            channel = None
+        if channel is not None and channel.kind != kind:
+            channel = None
+        if len(self._gates) >= _GATES:
+            self._gates.clear()
+        gate = self._gates[path] = _Gate(kind, f"/hooks/{kind}/{{channel}}", provider, channel, until)
+        return gate
 
 
-async def _read(receive: Receive) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Gate:
+    """Who delivers at one address, as it was known a moment ago; without a channel nobody does."""
+
+    kind: str
+    template: str
+    provider: Provider
+    channel: Channel | None
+    until: float
+
+
+async def _read(receive: Receive, patience: Patience) -> bytes:
     body: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        with patience.limit():
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -198,24 +255,31 @@ async def _read(receive: Receive) -> bytes:
         raise BodyTooSlow(retry_after=1) from error
 
 
-async def _refuse(send: Send, refusal: Refusal, path: str) -> None:
-    document = problem(refusal, path)
+async def _answer(send: Send, status: int, document: dict[str, Any], request_id: str, wait: Any = 5) -> None:
     extra: list[tuple[bytes, bytes]] = []
-    if document["status"] == 503:
-        extra.append((b"retry-after", str(refusal.facts.get("retry_after", 5)).encode()))
-    if document["status"] == 413:
+    if status == 503:
+        extra.append((b"retry-after", str(wait).encode()))
+    if status == 413:
         extra.append((b"connection", b"close"))
     body = msgspec.json.encode(document, enc_hook=str)
-    await _send(send, document["status"], body, b"application/problem+json", extra)
+    await _send(send, status, body, problems.MEDIA_TYPE.encode(), request_id, extra)
 
 
 async def _send(
-    send: Send, status: int, body: bytes, media_type: bytes, extra: list[tuple[bytes, bytes]] | None = None
+    send: Send,
+    status: int,
+    body: bytes,
+    media_type: bytes,
+    request_id: str,
+    extra: Iterable[tuple[bytes, bytes]] = (),
 ) -> None:
     headers = [
         (b"content-type", media_type),
         (b"content-length", str(len(body)).encode()),
-        *(extra or ()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-store"),
+        (b"x-request-id", request_id.encode()),
+        *extra,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -33,6 +33,8 @@ class Bounds:
 @dataclass(slots=True, eq=False)
 class _Waiting:
     post: Post
+    rows: int
+    size: int
     stored: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def done(self) -> None:
@@ -56,7 +58,7 @@ class Intake:
         self._writer: asyncio.Task[None] | None = None
 
     async def store(self, post: Post) -> None:
-        """Return once all of it is durable; raises Overloaded, DatabaseAway, and nothing may be stored then.
+        """Return once all of it is durable; raises Overloaded, DatabaseAway, when it may be so or not.
 
         A caller that is told of a failure delivers again; what was stored nevertheless stays single.
         """
@@ -64,7 +66,7 @@ class Intake:
         bounds = self._bounds
         if self._rows + rows > bounds.waiting_rows or self._bytes + size > bounds.waiting_bytes:
             raise Overloaded(retry_after=2)
-        waiting = _Waiting(post)
+        waiting = _Waiting(post, rows, size)
         self._queue.append(waiting)
         self._rows += rows
         self._bytes += size
@@ -82,14 +84,14 @@ class Intake:
                 for waiting in batch:
                     waiting.failed(Overloaded(retry_after=5))
             finally:
-                self._rows -= sum(len(waiting.post.updates) for waiting in batch)
-                self._bytes -= sum(waiting.post.size for waiting in batch)
+                self._rows -= sum(waiting.rows for waiting in batch)
+                self._bytes -= sum(waiting.size for waiting in batch)
 
     def _next_batch(self) -> list[_Waiting]:
         batch, rows, size = [self._queue.popleft()], 0, 0
         while self._queue:
-            rows += len(batch[-1].post.updates)
-            size += batch[-1].post.size
+            rows += batch[-1].rows
+            size += batch[-1].size
             if rows >= self._bounds.batch_rows or size >= self._bounds.batch_bytes:
                 break
             batch.append(self._queue.popleft())
@@ -128,7 +130,7 @@ class Intake:
             await self._keep([Post(post.channel_kind, post.channel, post.tenant, (kept,), post.correlation)])
 
     async def _keep(self, posts: list[Post]) -> None:
-        async with asyncio.timeout(self._bounds.patience), self._database.transaction() as db:
+        async with asyncio.timeout(self._bounds.patience), self._database.statement() as db:
             await inbox.take_in(db, posts)
 
 

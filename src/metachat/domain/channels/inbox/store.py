@@ -44,8 +44,6 @@ DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE received_at < :before 
 async def take_in(db: Transaction, posts: Sequence[Post]) -> None:
     """Keep everything of these requests; what was delivered before changes nothing."""
     rows: list[tuple[Post, Update]] = [(post, update) for post in posts for update in post.updates]
-    if not rows:
-        return
     woken = await db.all(
         TAKE_IN,
         channel_kinds=[post.channel_kind for post, _ in rows],
@@ -58,8 +56,11 @@ async def take_in(db: Transaction, posts: Sequence[Post]) -> None:
         errors=[update.error for _, update in rows],
         correlations=[post.correlation for post, _ in rows],
     )
+    lanes: dict[TenantId, list[str]] = {}
     for row in woken:
-        jobs.wake(db, row["lane"], row["tenant"])
+        lanes.setdefault(row["tenant"], []).append(row["lane"])
+    for tenant, of_tenant in lanes.items():
+        jobs.wake_all(db, of_tenant, tenant)
 
 
 async def waiting(db: Transaction, lane: str, limit: int = TAKEN_AT_ONCE) -> list[Row]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from metachat.domain.channels.contract import Arrival
 from metachat.domain.channels.inbox import Update
 from metachat.domain.channels.model import Channel
-from metachat.domain.channels.whatsapp import parse, signature, splitting
+from metachat.domain.channels.whatsapp import lone, parse, signature, splitting
 from metachat.domain.channels.whatsapp.settings import Credentials, connect, opened, sealed, secret
 
 __all__ = ["Credentials", "WhatsApp", "connect", "opened", "sealed"]
@@ -20,13 +20,13 @@ class WhatsApp:
         """Answer Meta's handshake; raises HandshakeRefused."""
         return signature.challenge(query, secret(channel, key, "verify_token"))
 
-    def verify(self, headers: Mapping[str, str], body: bytes, channel: Channel, key: bytes) -> None:
+    def verify(self, headers: Mapping[bytes, bytes], body: bytes, channel: Channel, key: bytes) -> None:
         """Believe only the channel's own app; raises SignatureMissing, SignatureWrong."""
         signature.verify(headers, body, secret(channel, key, "app_secret"))
 
     def split(self, body: bytes, channel: Channel) -> tuple[Update, ...]:
         """Cut a webhook into its updates."""
-        return splitting.split(body, channel.id)
+        return lone.split(body, channel.id) or splitting.split(body, channel.id)
 
     def parse(self, payload: bytes, channel: Channel) -> list[Arrival]:
         """Understand one update; raises Unparsed, OtherNumber."""

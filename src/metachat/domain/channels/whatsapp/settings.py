@@ -10,6 +10,7 @@ from typing import Any, Literal
 from metachat.domain.channels.actions import configure, create
 from metachat.domain.channels.model import Channel
 from metachat.foundation.crypto import SealBroken, seal, unseal
+from metachat.foundation.ids import ChannelId, TenantId
 from metachat.foundation.scope import Scope
 
 _SEALED = ("app_secret", "access_token", "verify_token")
@@ -45,7 +46,7 @@ def sealed(channel: Channel, key: bytes, credentials: Credentials) -> dict[str, 
     for name in _SEALED:
         value: str = getattr(credentials, name)
         if value:
-            box = seal(key, value.encode(), _place(channel, name))
+            box = seal(key, value.encode(), _place(channel.tenant_id, channel.id, name))
             settings[name] = base64.b64encode(box).decode()
     return settings
 
@@ -64,20 +65,21 @@ def secret(channel: Channel, key: bytes, name: Literal["app_secret", "access_tok
 
 def _opened(channel: Channel, key: bytes, name: str) -> str:
     stored = _text(channel.settings, name)
-    return _unsealed(key, stored, _place(channel, name)) if stored else ""
+    return _unsealed(channel.tenant_id, channel.id, key, stored, name) if stored else ""
 
 
-# Every webhook asks again for the same few.
+# Every webhook and every message asks again for the same few.
 @functools.lru_cache(maxsize=1024)
-def _unsealed(key: bytes, stored: str, place: bytes) -> str:
+def _unsealed(tenant: TenantId, channel: ChannelId, key: bytes, stored: str, name: str) -> str:
     try:
-        return unseal(key, base64.b64decode(stored, validate=True), place).decode()
+        box = base64.b64decode(stored, validate=True)
+        return unseal(key, box, _place(tenant, channel, name)).decode()
     except (SealBroken, binascii.Error):
         return ""
 
 
-def _place(channel: Channel, name: str) -> bytes:
-    return f"channel:{channel.tenant_id}:{channel.id}:{name}".encode()
+def _place(tenant: TenantId, channel: ChannelId, name: str) -> bytes:
+    return f"channel:{tenant}:{channel}:{name}".encode()
 
 
 def _text(settings: Mapping[str, Any], name: str) -> str:
