@@ -71,11 +71,16 @@ class Shop:
         """What customers and the shop said."""
         return await self.rows("SELECT * FROM messages ORDER BY conversation_id, seq")
 
-    async def work(self) -> None:
-        """Run every waiting inbox job, as a worker would."""
+    async def work(self, *, later: bool = False) -> None:
+        """Run every inbox job that is due, as a worker would; with later those that are due later first."""
+        if later:
+            await self.rows("UPDATE jobs SET run_at = now() WHERE kind IN ('late', 'inbox')")
         while True:
             async with self.worker.transaction() as db:
-                rows = await db.all("SELECT lane FROM jobs WHERE kind = 'inbox' GROUP BY lane ORDER BY lane")
+                rows = await db.all(
+                    "SELECT lane FROM jobs WHERE kind IN ('late', 'inbox') AND run_at <= now() "
+                    "GROUP BY lane ORDER BY lane"
+                )
                 lanes = [row["lane"] for row in rows]
                 await store.claim(db, "me:1:1.1", lanes, 60)
             if not lanes:
@@ -89,13 +94,17 @@ class Shop:
         """Run one lane's jobs."""
         async with self.worker.transaction() as db:
             found = await db.all(
-                "SELECT id, payload FROM jobs WHERE lane = :lane AND kind = 'inbox' ORDER BY id", lane=lane
+                "SELECT id, kind, payload FROM jobs WHERE lane = :lane AND kind IN ('late', 'inbox') "
+                "AND run_at <= now() ORDER BY id",
+                lane=lane,
             )
         for row in found:
-            job = Job(
-                row["id"], lane, "inbox", self.tenant, row["payload"], 0, 0, None, Lease(lane, "me:1:1.1")
-            )
-            await arrivals.take_in(job, self.worker, PROVIDERS)
+            lease = Lease(lane, "me:1:1.1")
+            job = Job(row["id"], lane, row["kind"], self.tenant, row["payload"], 0, 0, None, lease)
+            if row["kind"] == "late":
+                await arrivals.try_again(job, self.worker)
+            else:
+                await arrivals.take_in(job, self.worker, PROVIDERS)
 
 
 @pytest.fixture

@@ -48,7 +48,8 @@ async def _is_ours(scope: Scope, echo: Echo, channel: Channel) -> bool:
     if await is_here(scope, echo.channel, echo.provider_id):
         return True
     values = {"tenant": scope.tenant, "channel": echo.channel}
-    id = _uuid(echo.message)
+    # What we sent along begins with the message's id; its parts are counted behind it.
+    id = _uuid(echo.message.partition(".")[0])
     if id is not None and await scope.db.value(store.IS_OURS, **values, message=id):
         # It tells that the message was taken, and under which name.
         told = Progress(echo.channel, echo.provider_id, "sent", echo.provider_at, message=echo.message)
