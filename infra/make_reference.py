@@ -1,41 +1,27 @@
-"""Write docs/reference/ from the code: `python infra/make_reference.py` (`make reference`)."""
+"""Write docs/reference/ and .env.example from the code (`make reference`)."""
 
 from pathlib import Path
 
-from metachat.foundation.settings import DECLARED, PREFIX, Declared
+from metachat.operations.config import pages
 
-REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
-
-HEAD = """# Settings
-
-Made from the code by `make reference`; change the declarations in `foundation/settings/declared.py` instead.
-
-Every setting is an environment variable. `metachat up` keeps secrets in `secrets.env` (mode 600) in the data
-folder; the environment wins over it. All problems of a configuration are told at once, and nothing starts.
-
-| variable | meaning | expected | default |
-|---|---|---|---|
-"""
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "reference"
 
 
-def settings_page() -> str:
-    """The page of all settings."""
-    return HEAD + "".join(_row(name, declared) for name, declared in DECLARED.items())
-
-
-def _row(name: str, declared: Declared) -> str:
-    needed = f" Needed by: {', '.join(declared.needed_by)}." if declared.needed_by else ""
-    kind = " Secret." if declared.secret else ""
-    unit = f" ({declared.unit})" if declared.unit else ""
-    default = f"`{declared.default}`" if declared.default else "none"
-    meaning = f"{declared.sentence}{needed}{kind}"
-    return f"| `{PREFIX}{name.upper()}` | {meaning} | {declared.expected}{unit} | {default} |\n"
+def files() -> dict[Path, str]:
+    """What is made from the code, by where it belongs."""
+    return {
+        REFERENCE / "settings.md": pages.reference(),
+        REFERENCE / "settings.schema.json": pages.schema(),
+        ROOT / ".env.example": pages.example(),
+    }
 
 
 def main() -> None:
-    """Write the pages."""
+    """Write the files."""
     REFERENCE.mkdir(parents=True, exist_ok=True)
-    (REFERENCE / "settings.md").write_text(settings_page())
+    for path, content in files().items():
+        path.write_text(content)
 
 
 if __name__ == "__main__":

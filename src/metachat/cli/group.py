@@ -29,6 +29,7 @@ COMMANDS: dict[str, Entry] = {
     "tenants": Entry("accounts", "tenants", "Create tenants."),
     "keys": Entry("accounts", "keys", "Create API keys."),
     "user": Entry("accounts", "user", "Create members and reset their passwords."),
+    "config": Entry("config", "app", "Check, show and explain the configuration."),
     "migrate": Entry("migrate", "migrate", "Bring the database to this version."),
     "api": Entry("api", "api", "Run one api process."),
     "worker": Entry("worker", "worker", "Run one worker."),

@@ -10,12 +10,22 @@ from metachat.foundation.settings.declaration import (
     variable,
 )
 from metachat.foundation.settings.declared import DECLARED
+from metachat.foundation.settings.judging import judge
 from metachat.foundation.settings.kept import read_secrets, write_secrets
 from metachat.foundation.settings.loading import Examined, examine, load
 from metachat.foundation.settings.model import Settings
+from metachat.foundation.settings.names import nearest
 from metachat.foundation.settings.problems import Fault, InvalidSettings, Problem
 from metachat.foundation.settings.secret import Secret
-from metachat.foundation.settings.sources import CREDENTIALS, SECRETS_FILE, Gathered, Given, data_dir
+from metachat.foundation.settings.sources import (
+    CREDENTIALS,
+    SECRETS_FILE,
+    Gathered,
+    Given,
+    data_dir,
+    of_env_file,
+    of_process,
+)
 
 __all__ = [
     "CREDENTIALS",
@@ -37,7 +47,11 @@ __all__ = [
     "Settings",
     "data_dir",
     "examine",
+    "judge",
     "load",
+    "nearest",
+    "of_env_file",
+    "of_process",
     "read_secrets",
     "variable",
     "write_secrets",

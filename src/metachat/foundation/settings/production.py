@@ -30,7 +30,7 @@ def strong_key(text: str) -> None:
     if len(text.encode()) < KEY_BYTES:
         raise Fault(f"is shorter than {KEY_BYTES} bytes", fix=_NEW_KEY)
     if is_guessable(text):
-        raise Fault("has low entropy: it repeats itself or uses few different characters", fix=_NEW_KEY)
+        raise Fault("has low entropy: it repeats itself, is made of words or of few characters", fix=_NEW_KEY)
 
 
 def real_secret(text: str) -> None:

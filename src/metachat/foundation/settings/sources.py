@@ -45,12 +45,13 @@ class Gathered:
         return self.values[name].text if name in self.values else ""
 
 
-def of_process(environ: Mapping[str, str]) -> Gathered:
-    """Gather what a process is given.
+def of_process(environ: Mapping[str, str] | None = None) -> Gathered:
+    """Gather what a process is given, this one unless told otherwise.
 
     The environment wins over the files it names with METACHAT_X_FILE, these over a file `x` in
     $CREDENTIALS_DIRECTORY, and all of them over `secrets.env` in the data folder.
     """
+    environ = os.environ if environ is None else environ
     gathered = Gathered({}, [])
     _environment(environ, "environment", gathered)
     if environ.get(CREDENTIALS):

@@ -10,8 +10,9 @@ KEY_BYTES = 32
 
 # Below these, 32 random hexadecimal digits are never; most things that people type are.
 _DISTINCT = 8
-_BITS_PER_LETTER = 3.0
-_LONGEST_SEQUENCE = 0.4
+_BITS_PER_LETTER = 2.75
+_LONGEST_SEQUENCE = 0.6
+_BEYOND_WORDS = 16
 
 _WHOLE = frozenset({
     "admin", "changeit", "changeme", "default", "dummy", "example", "fixme", "foo", "foobar", "guest",
@@ -31,6 +32,16 @@ _ANYWHERE = re.compile(
     re.IGNORECASE,
 )
 
+# What people make long keys of when they make them by hand.
+_WORDS = re.compile(
+    r"""access|admin|and|api|app|auth|bytes?|characters?|chat|company|cookie|database|debug|default|demo|dev
+    |development|encrypt(?:ed|ion)?|for|hash|host|insecure|jwt|keep|keys?|lets|local(?:host)?|long|master|meta|my
+    |not|only|our|passphrase|passw(?:or)?d|pepper|please|private|prod(?:uction)?|random|really|safe|salt|secrets?
+    |secure|server|session|sign(?:ing)?|some|staging|string|strong|super|test(?:ing)?|that|the|this|token|use|user
+    |value|very|webhook|with|your|[^a-z0-9]+|(?:19|20)\d\d|123+4*5*6*7*8*9*""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
 # What servers come with and what people set first; compared without regard to case.
 DEFAULT_PASSWORDS = frozenset({
     "123456", "12345678", "123456789", "1234567890", "admin", "admin123", "bitnami", "changeit", "changeme",
@@ -48,11 +59,12 @@ def is_placeholder(text: str) -> bool:
 
 
 def is_guessable(text: str) -> bool:
-    """Whether a text of some length repeats itself, runs along the alphabet or uses few letters."""
+    """Whether a key repeats itself, runs along the alphabet, uses few letters or is made of words."""
     return (
         len(set(text)) < _DISTINCT
         or _bits_per_letter(text) < _BITS_PER_LETTER
         or _repeats(text)
+        or len(_WORDS.sub("", text)) < _BEYOND_WORDS
         or _sequence(text) > _LONGEST_SEQUENCE
     )
 
