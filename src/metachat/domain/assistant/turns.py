@@ -1,7 +1,8 @@
 """The job "turn": the assistant answers what a customer has asked, exactly once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -27,7 +28,8 @@ class Desk:
     """What a worker answers with.
 
     search_of gives the search in a tenant's documents, answerer_of what speaks for a profile. fallback
-    speaks where that fails, None for nobody. patience is how many seconds one answer may take.
+    speaks where that fails, None for nobody. patience is how many seconds one answer may take, restarts how
+    often one turn begins anew because the customer wrote more.
     """
 
     database: Database
@@ -37,6 +39,7 @@ class Desk:
     fallback: Answerer | None = None
     patience: float = 60
     attempts: int = 4
+    restarts: int = 2
 
 
 async def take_turn(job: Job, desk: Desk) -> None:
@@ -44,15 +47,23 @@ async def take_turn(job: Job, desk: Desk) -> None:
 
     Reads in one transaction, answers outside of any, commits in another: whoever dies in between leaves
     the messages open, and the turn is taken again. Only the first commit finds them open.
+
+    What the customer writes before the first piece of the answer is out begins the turn anew, with it; what
+    comes later is answered by the next turn.
     """
     assert job.tenant is not None
     id = ConversationId(UUID(job.payload["conversation"]))
-    opened = await _open(job, desk, job.tenant, id)
-    if opened is None:
-        return
-    gathered, profile = opened
-    async with drafting(desk.database, job.tenant, id) as draft:
-        outcome = await _answer(job, desk, gathered, profile, draft)
+    for left in reversed(range(desk.restarts + 1)):
+        opened = await _open(job, desk, job.tenant, id)
+        if opened is None:
+            return
+        gathered, profile = opened
+        async with drafting(desk.database, job.tenant, gathered) as draft:
+            answering = _answer(job, desk, gathered, profile, draft)
+            outcome = await (_unless_more_comes(job, desk, gathered, draft, answering) if left else answering)
+        if outcome is not None:
+            break
+        await _quiet(job, gathered.quiet)
     async with open_scope(desk.database, job.tenant, actor="worker") as scope:
         if isinstance(outcome, Answer):
             await conversations.answer(scope, gathered, draft.id, _reply(outcome))
@@ -68,14 +79,52 @@ async def _open(
     try:
         async with open_scope(desk.database, tenant, actor="worker") as scope:
             gathered = await conversations.gather(scope, id)
-            if gathered is not None and not _wants_person(gathered):
+            if gathered is not None and gathered.asks and not _wants_person(gathered):
                 return gathered, await desk.profile_of(scope)
-            if gathered is not None:
+            if gathered is not None and not gathered.asks:
+                await conversations.acknowledge(scope, gathered)
+            elif gathered is not None:
                 await conversations.pass_on(scope, gathered, language=languages.detect(gathered.question))
             await finish(scope.db, job)
     except ConversationNotFound:
         log.info("conversation was deleted before its turn", conversation=str(id))
     return None
+
+
+async def _unless_more_comes(
+    job: Job, desk: Desk, gathered: Gathered, draft: Drafting, answer: Coroutine[Any, Any, Answer | str]
+) -> Answer | str | None:
+    """Gives the answer; None when it was dropped, since there is more to answer and nothing was said yet."""
+    answering = asyncio.create_task(answer)
+    watching = asyncio.create_task(_more_comes(job, desk, gathered, draft))
+    try:
+        await asyncio.wait((answering, watching), return_when=asyncio.FIRST_COMPLETED)
+        return await answering if answering.done() or draft.text else None
+    finally:
+        answering.cancel()
+        watching.cancel()
+        await asyncio.gather(answering, watching, return_exceptions=True)
+
+
+async def _more_comes(job: Job, desk: Desk, gathered: Gathered, draft: Drafting) -> None:
+    """Wait until the conversation holds something else to answer, or it is too late to care."""
+    assert job.tenant is not None
+    while not draft.text:
+        await job.lease.news.wait()
+        job.lease.news.clear()
+        async with open_scope(desk.database, job.tenant, actor="worker") as scope:
+            again = await conversations.gather(scope, gathered.conversation.id)
+        if again is None or again.unanswered != gathered.unanswered:
+            return
+
+
+async def _quiet(job: Job, seconds: float) -> None:
+    """Wait until nothing more has come for so long; not for ever."""
+    with contextlib.suppress(TimeoutError):
+        for _ in range(conversations.LONGEST_BURST):
+            async with asyncio.timeout(seconds):
+                await job.lease.news.wait()
+            job.lease.news.clear()
 
 
 def _wants_person(gathered: Gathered) -> bool:

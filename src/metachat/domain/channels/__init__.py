@@ -75,9 +75,9 @@ __all__ = [
     "find",
     "find_settled",
     "of_tenant",
-    "opened",
     "pause",
     "resume",
     "reveal",
     "test_channel",
 ]
+    "quiet_seconds",

@@ -1,6 +1,7 @@
 """Conversations: what customers, the assistant and the team say to each other, and who is to answer."""
 
 from metachat.domain.conversations.actions import (
+    LONGEST_BURST,
     agent_reply,
     close,
     end,
@@ -31,8 +32,10 @@ from metachat.domain.conversations.phrases import say
 from metachat.domain.conversations.progress import advance
 from metachat.domain.conversations.reading import Cursor, Tally, cited, list_conversations, tally, transcript
 from metachat.domain.conversations.turns import answer, apologise, find_draft, gather, pass_on, save_draft
+from metachat.domain.conversations.wordless import acknowledge
 
 __all__ = [
+    "LONGEST_BURST",
     "Conversation",
     "ConversationClosed",
     "ConversationNotFound",
@@ -46,6 +49,7 @@ __all__ = [
     "Reply",
     "State",
     "Tally",
+    "acknowledge",
     "advance",
     "agent_reply",
     "answer",

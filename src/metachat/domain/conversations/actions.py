@@ -17,8 +17,11 @@ from metachat.domain.conversations.model import (
     clean,
 )
 from metachat.foundation.ids import ChannelId, ContactId, ConversationId, MessageId, UserId, uuid7
-from metachat.foundation.queue import enqueue
+from metachat.foundation.queue import debounce, enqueue
 from metachat.foundation.scope import Scope
+
+# However much a customer writes, they get an answer after so many times the quiet.
+LONGEST_BURST = 5
 
 
 async def start(
@@ -62,15 +65,14 @@ async def receive_in(scope: Scope, id: ConversationId, inbound: Inbound) -> Mess
     """Take in a message of a conversation that the caller knows already; see `receive`."""
     text = clean(inbound.text)
     said = Reply(text, author="customer", detail=_detail(inbound))
-    state, message = await writing.take_in(scope, id, said, inbound)
-    if message is None:
+    taken = await writing.take_in(scope, id, said, inbound)
+    if taken.message is None:
         return await _delivered_before(scope, id, inbound.provider_id)
-    if state == "closed":
-        state = "assistant"
-        await writing.set_state(scope, id, state)
-    if state == "assistant":
-        await enqueue_turn(scope, id)
-    return message
+    if taken.state == "closed":
+        await writing.set_state(scope, id, "assistant")
+    if taken.state in ("assistant", "closed"):
+        await enqueue_turn(scope, id, quiet=taken.quiet)
+    return taken.message
 
 
 async def hand_off(
@@ -140,10 +142,17 @@ async def end(scope: Scope, id: ConversationId) -> None:
     await writing.set_state(scope, id, "closed")
 
 
-async def enqueue_turn(scope: Scope, id: ConversationId) -> None:
-    """Let the assistant take its turn once this transaction is committed."""
+async def enqueue_turn(scope: Scope, id: ConversationId, *, quiet: float = 0.0) -> None:
+    """Let the assistant take its turn: after this commit, or once the customer was quiet for so long."""
     lane = f"conversation:{id}"
-    await enqueue(scope.db, "turn", {"conversation": str(id)}, lane=lane, tenant=scope.tenant)
+    payload = {"conversation": str(id)}
+    if not quiet:
+        await enqueue(scope.db, "turn", payload, lane=lane, tenant=scope.tenant)
+        return
+    await debounce(
+        scope.db, "turn", payload, lane=lane, tenant=scope.tenant, dedupe_key=f"turn:{id}",
+        quiet=quiet, longest=quiet * LONGEST_BURST,
+    )  # fmt: skip
 
 
 async def _delivered_before(scope: Scope, id: ConversationId, provider_id: str) -> Message:

@@ -1,7 +1,8 @@
 """Conversations and their messages: frozen values and the rules that need no database."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from metachat.foundation.errors import Kind, Refusal
@@ -13,7 +14,10 @@ Author = Literal["customer", "assistant", "agent", "system"]
 
 TEXT_LIMIT = 8_000
 PREVIEW_LENGTH = 140
+_SECOND = timedelta(seconds=1)
 LANGUAGES = ("en", "de", "hr")
+# What has words, and yet no question in them.
+_UNASKING = ("location", "contacts", "order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Message:
 
     citations are an assistant's sources, the first one being "[1]" in the text. detail holds what only
     some messages have, such as an answer's timings. answered_by is the message that answered this one.
+    provider_at is when it was written, by the provider's clock in whole seconds, where the provider tells.
     """
 
     id: MessageId
@@ -65,7 +70,13 @@ class Message:
     citations: list[dict[str, Any]]
     detail: dict[str, Any]
     answered_by: MessageId | None
+    provider_at: datetime | None
     created_at: datetime
+
+    @property
+    def form(self) -> str:
+        """What it is made of, as the channel contract names it."""
+        return str(self.detail.get("form", "text"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +89,29 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What a turn answers: every unanswered message of the customer, and what was said before them."""
+    """What a turn answers: every unanswered message of the customer, and what was said beside them.
+
+    quiet is how many seconds the customer is given to write more; streamed tells whether they read along
+    while an answer is written.
+    """
 
     conversation: Conversation
     unanswered: list[Message]
     history: list[Message]
+    quiet: float = 0.0
+    streamed: bool = True
 
     @property
     def question(self) -> str:
-        """The burst as one text."""
-        return "\n".join(message.text for message in self.unanswered)
+        """The burst as one text; what was sent without words has none."""
+        return "\n".join(one.text for one in self.unanswered if not one.detail.get("wordless"))
+
+    @property
+    def asks(self) -> bool:
+        """Tell whether there is anything in words to answer: a file, a place or a card alone asks nothing."""
+        return any(
+            one.form not in _UNASKING and not one.detail.get("wordless") for one in self.unanswered
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +165,23 @@ def clean(text: str) -> str:
     if len(cleaned) > TEXT_LIMIT:
         raise MessageTooLong(f"{len(cleaned):,} characters; at most {TEXT_LIMIT:,}", limit=TEXT_LIMIT)
     return cleaned
+
+
+def in_order(messages: Iterable[Message]) -> list[Message]:
+    """Put messages, given in the order of their arrival, in the order in which they were written.
+
+    A late one moves before everything that was surely written after it; providers tell whole seconds, so
+    within one second the order of arrival stands.
+    """
+    placed: list[Message] = []
+    for message in messages:
+        place = len(placed)
+        if message.provider_at is not None:
+            ended = message.provider_at + _SECOND
+            while place and (placed[place - 1].provider_at or placed[place - 1].created_at) >= ended:
+                place -= 1
+        placed.insert(place, message)
+    return placed
 
 
 def spoken_language(*preferences: str | None) -> str:

@@ -9,10 +9,12 @@ FROM conversations c JOIN contacts p ON p.tenant_id = c.tenant_id AND p.id = c.c
 """
 _MESSAGE = """
 id, conversation_id, seq, author, author_id, text, provider_id, status, declined, citations, detail,
-answered_by, created_at
+answered_by, provider_at, created_at
 """
 
 # Who writes again keeps the name and locale known of them, unless the channel now tells better.
+_QUIET = "ch.kind, ch.settings -> 'quiet_seconds' AS quiet"
+
 ADD_CONTACT = """
 INSERT INTO contacts (tenant_id, id, channel_id, external_id, name, locale)
 VALUES (:tenant, :id, :channel, :external, :name, :locale)
@@ -61,13 +63,17 @@ WHERE c.tenant_id = :tenant AND c.last_seq > 0
 """
 
 # A message, its number, and the event that tells of it (none for our own notices), for whoever holds the
-# conversation. A second delivery (same provider_id) changes nothing.
+# conversation. A second delivery (same provider_id) changes nothing. What we say where a provider delivers
+# is queued for it in the same statement: none is ever said and not sent.
 _ADDED = f"""
 added AS (
   INSERT INTO messages (tenant_id, id, conversation_id, channel_id, seq, author, author_id, text, provider_id,
     status, declined, citations, detail, correlation_id, provider_at, created_at)
   SELECT tenant_id, :message, id, channel_id, last_seq + 1, :author, :author_id, :text, :provider_id,
-    :status, :declined, :citations, :detail, :correlation, :provider_at, :now
+    CASE WHEN :author::text <> 'customer' AND :provider_id::text IS NULL AND (
+      SELECT ch.kind FROM channels ch WHERE ch.tenant_id = held.tenant_id AND ch.id = held.channel_id
+    ) IN ({_BY_PROVIDERS}) THEN 'queued' ELSE :status END,
+    :declined, :citations, :detail, :correlation, :provider_at, :now
   FROM held
   ON CONFLICT (tenant_id, channel_id, provider_id) WHERE provider_id IS NOT NULL DO NOTHING
   RETURNING {_MESSAGE}
@@ -91,7 +97,9 @@ RECEIVE = f"""
 WITH held AS MATERIALIZED (
   SELECT * FROM conversations WHERE tenant_id = :tenant AND id = :id FOR UPDATE
 ), {_ADDED}
-SELECT held.state, added.* FROM held LEFT JOIN added ON true
+SELECT held.state, {_QUIET}, added.*
+FROM held JOIN channels ch ON ch.tenant_id = held.tenant_id AND ch.id = held.channel_id
+LEFT JOIN added ON true
 """  # noqa: S608
 
 ADD_MESSAGE = f"""
@@ -117,22 +125,23 @@ SELECT {_MESSAGE} FROM messages
 WHERE tenant_id = :tenant AND conversation_id = :id AND seq > :after ORDER BY seq LIMIT :limit
 """  # noqa: S608
 
-# What a turn reads at once: the conversation, the customer's unanswered messages, and the last ones before
-# the first of them. Both lists travel as JSON, in the order of the transcript.
+# What a turn reads at once: the conversation, the customer's unanswered messages, and the last ones beside
+# them. Both lists travel as JSON, in the order of their arrival.
 GATHER = f"""
 WITH unanswered AS (
   SELECT {_MESSAGE} FROM messages
   WHERE tenant_id = :tenant AND conversation_id = :id AND author = 'customer' AND answered_by IS NULL
-), before AS (
+), beside AS (
   SELECT {_MESSAGE} FROM messages
   WHERE tenant_id = :tenant AND conversation_id = :id AND author <> 'system'
-    AND seq < (SELECT min(seq) FROM unanswered)
+    AND (author <> 'customer' OR answered_by IS NOT NULL)
   ORDER BY seq DESC LIMIT :limit
 )
-SELECT {_CONVERSATION},
+SELECT {_CONVERSATION}, {_QUIET},
   (SELECT coalesce(jsonb_agg(unanswered ORDER BY seq), '[]') FROM unanswered) AS unanswered,
-  (SELECT coalesce(jsonb_agg(before ORDER BY seq), '[]') FROM before) AS history
-{_WITH_CONTACT} WHERE c.tenant_id = :tenant AND c.id = :id
+  (SELECT coalesce(jsonb_agg(beside ORDER BY seq), '[]') FROM beside) AS history
+{_WITH_CONTACT} JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = c.channel_id
+WHERE c.tenant_id = :tenant AND c.id = :id
 """  # noqa: S608
 
 # Answers all of them or none: whoever comes second finds one answered, and adds nothing. A statement of

@@ -3,6 +3,7 @@
 import msgspec
 
 from metachat.domain import events
+from metachat.domain.channels import quiet_seconds
 from metachat.domain.conversations import phrases, store, writing
 from metachat.domain.conversations.actions import hand_off
 from metachat.domain.conversations.model import (
@@ -12,12 +13,15 @@ from metachat.domain.conversations.model import (
     Gathered,
     Message,
     Reply,
+    in_order,
     spoken_language,
 )
 from metachat.foundation.ids import ConversationId, MessageId
 from metachat.foundation.scope import Scope
 
 HISTORY_LENGTH = 20
+# The channels whose readers see an answer grow.
+_STREAMED = ("webchat", "test")
 
 
 async def gather(scope: Scope, id: ConversationId) -> Gathered | None:
@@ -28,12 +32,14 @@ async def gather(scope: Scope, id: ConversationId) -> Gathered | None:
     row = await scope.db.one(store.GATHER, tenant=scope.tenant, id=id, limit=HISTORY_LENGTH)
     if row is None:
         raise ConversationNotFound
-    unanswered = msgspec.convert(row.pop("unanswered"), list[Message])
-    history = msgspec.convert(row.pop("history"), list[Message])
+    unanswered = in_order(msgspec.convert(row.pop("unanswered"), list[Message]))
+    history = in_order(msgspec.convert(row.pop("history"), list[Message]))
+    kind = row.pop("kind")
+    quiet = quiet_seconds(kind, row.pop("quiet"))
     conversation = Conversation(**row)
     if conversation.state != "assistant" or not unanswered:
         return None
-    return Gathered(conversation, unanswered, history)
+    return Gathered(conversation, unanswered, history, quiet, streamed=kind in _STREAMED)
 
 
 async def save_draft(scope: Scope, id: ConversationId, draft: Draft) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from metachat.domain.channels import Inbound
+from metachat.domain.channels import Inbound, quiet_seconds
 from metachat.domain.conversations import phrases, store
 from metachat.domain.conversations.model import (
     Conversation,
@@ -33,20 +33,27 @@ async def lock(scope: Scope, id: ConversationId) -> Conversation:
     return Conversation(**row)
 
 
-async def take_in(
-    scope: Scope, id: ConversationId, said: Reply, inbound: Inbound
-) -> tuple[State, Message | None]:
-    """Hold a conversation, and add a customer's message with its event; tells also who answers there.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A customer's message that was added, None when it was delivered before.
 
-    No message when this delivery was taken in before; raises ConversationNotFound.
+    state tells who answers there, quiet how many seconds the customer is given to write more.
     """
     values = _values(scope, id, MessageId(uuid7()), said)
+
+    state: State
+    quiet: float
+    message: Message | None
+
+
+async def take_in(scope: Scope, id: ConversationId, said: Reply, inbound: Inbound) -> Taken:
+    """Hold a conversation, and add a customer's message with its event; raises ConversationNotFound."""
     delivery = {"provider_id": inbound.provider_id, "provider_at": inbound.provider_at}
     row = await scope.db.one(store.RECEIVE, **{**values, **delivery})
     if row is None:
         raise ConversationNotFound
-    state: State = row.pop("state")
-    return state, None if row["id"] is None else _announced(scope, Message(**row))
+    state, quiet = row.pop("state"), quiet_seconds(row.pop("kind"), row.pop("quiet"))
+    return Taken(state, quiet, None if row["id"] is None else _announced(scope, Message(**row)))
 
 
 async def add_message(scope: Scope, conversation: Conversation, reply: Reply) -> Message:

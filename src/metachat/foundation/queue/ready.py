@@ -70,7 +70,7 @@ class Ready:
         sort = group[1]
         if sort in self._at_once:
             return _may_begin(self._at_once[sort], self._working[sort], self._held[group])
-        return _may_begin(self._places, self._busy.total(), self._busy[group[0]])
+        return _may_begin(self._places, self._working.total(), self._busy[group[0]])
 
     def begin(self, lane: str, tenant: UUID | None) -> None:
         """Count a lane as at work."""
