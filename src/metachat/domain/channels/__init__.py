@@ -24,7 +24,13 @@ from metachat.domain.channels.contract import (
     Unparsed,
 )
 from metachat.domain.channels.managing import change, opened, pause, resume
-from metachat.domain.channels.model import Channel, ChannelKind, ChannelNotFound, ChannelPaused
+from metachat.domain.channels.model import (
+    Channel,
+    ChannelKind,
+    ChannelNotFound,
+    ChannelPaused,
+    quiet_seconds,
+)
 from metachat.domain.channels.outgoing import (
     SENT_BY_PROVIDERS,
     Accepted,

@@ -12,9 +12,9 @@ id, conversation_id, seq, author, author_id, text, provider_id, status, declined
 answered_by, provider_at, created_at
 """
 
-# Who writes again keeps the name and locale known of them, unless the channel now tells better.
 _QUIET = "ch.kind, ch.settings -> 'quiet_seconds' AS quiet"
 
+# Who writes again keeps the name and locale known of them, unless the channel now tells better.
 ADD_CONTACT = """
 INSERT INTO contacts (tenant_id, id, channel_id, external_id, name, locale)
 VALUES (:tenant, :id, :channel, :external, :name, :locale)
@@ -63,17 +63,13 @@ WHERE c.tenant_id = :tenant AND c.last_seq > 0
 """
 
 # A message, its number, and the event that tells of it (none for our own notices), for whoever holds the
-# conversation. A second delivery (same provider_id) changes nothing. What we say where a provider delivers
-# is queued for it in the same statement: none is ever said and not sent.
-_ADDED = f"""
+# conversation. A second delivery (same provider_id) changes nothing.
+# _ADDED = f"""
 added AS (
   INSERT INTO messages (tenant_id, id, conversation_id, channel_id, seq, author, author_id, text, provider_id,
     status, declined, citations, detail, correlation_id, provider_at, created_at)
   SELECT tenant_id, :message, id, channel_id, last_seq + 1, :author, :author_id, :text, :provider_id,
-    CASE WHEN :author::text <> 'customer' AND :provider_id::text IS NULL AND (
-      SELECT ch.kind FROM channels ch WHERE ch.tenant_id = held.tenant_id AND ch.id = held.channel_id
-    ) IN ({_BY_PROVIDERS}) THEN 'queued' ELSE :status END,
-    :declined, :citations, :detail, :correlation, :provider_at, :now
+    :status, :declined, :citations, :detail, :correlation, :provider_at, :now
   FROM held
   ON CONFLICT (tenant_id, channel_id, provider_id) WHERE provider_id IS NOT NULL DO NOTHING
   RETURNING {_MESSAGE}
