@@ -82,8 +82,8 @@ __all__ = [
     "find_settled",
     "of_tenant",
     "pause",
+    "quiet_seconds",
     "resume",
     "reveal",
     "test_channel",
 ]
-    "quiet_seconds",
