@@ -74,7 +74,7 @@ async def test_pausing_twice_is_pausing_once_and_leaves_one_audit_row(shop: Shop
     await pause(shop)
     await resume(shop)
     trail = [row["action"] for row in await shop.rows("SELECT action FROM audit_log ORDER BY id")]
-    assert trail == ["channel.pause", "channel.resume"]
+    assert trail == ["channel.paused", "channel.resumed"]
 
 
 async def test_a_stranger_pauses_nothing(shop: Shop) -> None:

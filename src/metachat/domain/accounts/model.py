@@ -47,6 +47,8 @@ class ApiScope(StrEnum):
     KNOWLEDGE_WRITE = "knowledge:write"
     CONVERSATIONS_READ = "conversations:read"
     CONVERSATIONS_WRITE = "conversations:write"
+    CHANNELS_READ = "channels:read"
+    CHANNELS_WRITE = "channels:write"
     EVENTS_READ = "events:read"
     ASK = "ask"
 

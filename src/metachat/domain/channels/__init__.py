@@ -23,7 +23,7 @@ from metachat.domain.channels.contract import (
     Step,
     Unparsed,
 )
-from metachat.domain.channels.managing import change, opened, pause, resume
+from metachat.domain.channels.managing import WrongKind, change, note_opening, pause, resume
 from metachat.domain.channels.model import (
     Channel,
     ChannelKind,
@@ -45,6 +45,7 @@ from metachat.domain.channels.outgoing import (
     Window,
     WindowClosed,
 )
+from metachat.domain.channels.standing import Standing, standing, standings
 
 __all__ = [
     "SENT_BY_PROVIDERS",
@@ -71,19 +72,24 @@ __all__ = [
     "Remedy",
     "Revision",
     "Sender",
+    "Standing",
     "Step",
     "Unparsed",
     "Window",
+    "WrongKind",
     "WindowClosed",
     "change",
     "configure",
     "create",
     "find",
     "find_settled",
+    "note_opening",
     "of_tenant",
     "pause",
     "quiet_seconds",
     "resume",
     "reveal",
+    "standing",
+    "standings",
     "test_channel",
 ]

@@ -7,8 +7,15 @@ from metachat.domain import accounts, events
 from metachat.domain.channels import health, updates
 from metachat.domain.channels.actions import configure, find
 from metachat.domain.channels.model import Channel
+from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.ids import ChannelId
 from metachat.foundation.scope import Scope
+
+
+class WrongKind(Refusal):
+    """This does not fit the channel's kind."""
+
+    code, kind = "wrong_channel_kind", Kind.CONFLICT
 
 
 async def pause(scope: Scope, id: ChannelId) -> Channel:
@@ -31,15 +38,15 @@ async def change(
 ) -> Channel:
     """Change a channel's name and settings; changed names what, for the audit trail, never its value."""
     made = await configure(scope, channel.id, name=name, settings=settings, status=channel.status)
-    await accounts.record_audit(scope, "channel.change", target=str(channel.id), changed=changed)
+    await accounts.record_audit(scope, "channel.changed", target=str(channel.id), changed=changed)
     return made
 
 
-async def opened(scope: Scope, channel: Channel) -> Channel:
+async def note_opening(scope: Scope, channel: Channel) -> Channel:
     """Note that a channel was opened."""
     about = {"name": channel.name, "channel_kind": channel.kind}
-    await accounts.record_audit(scope, "channel.add", target=str(channel.id), **about)
-    await events.record(scope, "channel.added", subject=channel.id, channel_kind=channel.kind)
+    await accounts.record_audit(scope, "channel.opened", target=str(channel.id), **about)
+    await events.record(scope, "channel.opened", subject=channel.id, channel_kind=channel.kind)
     return channel
 
 
@@ -48,7 +55,7 @@ async def _turn(scope: Scope, channel: Channel, status: Literal["active", "pause
         return channel
     about = {"name": channel.name, "settings": channel.settings}
     turned = await configure(scope, channel.id, **about, status=status)
-    action = "pause" if status == "paused" else "resume"
-    await accounts.record_audit(scope, f"channel.{action}", target=str(channel.id))
-    await events.record(scope, f"channel.{action}d", subject=channel.id)
+    action = "channel.paused" if status == "paused" else "channel.resumed"
+    await accounts.record_audit(scope, action, target=str(channel.id))
+    await events.record(scope, action, subject=channel.id)
     return turned

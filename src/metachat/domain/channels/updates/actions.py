@@ -50,7 +50,7 @@ async def replay(scope: Scope, id: int) -> UpdateRow:
     if lane is None:
         raise UpdateWaits
     await inbox.ask_again(scope.db, lane, scope.tenant)
-    await accounts.record_audit(scope, "update.replay", target=str(id), reason=found.reason)
+    await accounts.record_audit(scope, "update.replayed", target=str(id), reason=found.reason)
     return found
 
 
@@ -63,7 +63,7 @@ async def replay_all(scope: Scope, reason: str, *, after: int = 0) -> Replayed:
     for lane in sorted({row["lane"] for row in rows}):
         await inbox.ask_again(scope.db, lane, scope.tenant)
     if rows:
-        await accounts.record_audit(scope, "update.replay_all", target=reason[:200], updates=len(rows))
+        await accounts.record_audit(scope, "updates.replayed", target=reason[:200], updates=len(rows))
     full = len(rows) == REPLAYED_AT_ONCE
     return Replayed(len(rows), max(row["id"] for row in rows) if full else None)
 
