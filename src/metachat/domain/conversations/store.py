@@ -11,8 +11,8 @@ _MESSAGE = """
 id, conversation_id, seq, author, author_id, text, provider_id, status, declined, citations, detail,
 answered_by, provider_at, created_at
 """
-
 _QUIET = "ch.kind, ch.settings -> 'quiet_seconds' AS quiet"
+
 
 # Who writes again keeps the name and locale known of them, unless the channel now tells better.
 ADD_CONTACT = """
@@ -64,7 +64,7 @@ WHERE c.tenant_id = :tenant AND c.last_seq > 0
 
 # A message, its number, and the event that tells of it (none for our own notices), for whoever holds the
 # conversation. A second delivery (same provider_id) changes nothing.
-# _ADDED = f"""
+_ADDED = f"""
 added AS (
   INSERT INTO messages (tenant_id, id, conversation_id, channel_id, seq, author, author_id, text, provider_id,
     status, declined, citations, detail, correlation_id, provider_at, created_at)
@@ -214,11 +214,6 @@ WHERE m.tenant_id = :tenant AND m.channel_id = :channel AND m.provider_id = :pro
   AND p.external_id = :external FOR UPDATE OF m
 """
 
-SET_DETAIL = "UPDATE messages SET detail = :detail WHERE tenant_id = :tenant AND id = :id"
-
-REVISE = """
-WITH revised AS (
-  UPDATE messages SET text = :text, detail = :detail WHERE tenant_id = :tenant AND id = :id
 # Somebody's message of the channel, whoever may change it.
 IS_HERE = """
 SELECT true FROM messages WHERE tenant_id = :tenant AND channel_id = :channel AND provider_id = :provider_id
@@ -240,6 +235,11 @@ WHERE m.tenant_id = :tenant AND m.channel_id = :channel AND m.provider_id IS NUL
 ORDER BY m.seq DESC LIMIT 20
 """
 
+SET_DETAIL = "UPDATE messages SET detail = :detail WHERE tenant_id = :tenant AND id = :id"
+
+REVISE = """
+WITH revised AS (
+  UPDATE messages SET text = :text, detail = :detail WHERE tenant_id = :tenant AND id = :id
   RETURNING conversation_id, seq
 )
 UPDATE conversations c SET last_text = :preview FROM revised

@@ -39,7 +39,6 @@ class Taken:
 
     state tells who answers there, quiet how many seconds the customer is given to write more.
     """
-    values = _values(scope, id, MessageId(uuid7()), said)
 
     state: State
     quiet: float
@@ -48,6 +47,7 @@ class Taken:
 
 async def take_in(scope: Scope, id: ConversationId, said: Reply, inbound: Inbound) -> Taken:
     """Hold a conversation, and add a customer's message with its event; raises ConversationNotFound."""
+    values = _values(scope, id, MessageId(uuid7()), said)
     delivery = {"provider_id": inbound.provider_id, "provider_at": inbound.provider_at}
     row = await scope.db.one(store.RECEIVE, **{**values, **delivery})
     if row is None:
@@ -63,15 +63,6 @@ async def add_message(scope: Scope, conversation: Conversation, reply: Reply) ->
     return _announced(scope, Message(**row))
 
 
-async def add_answer(
-    scope: Scope, conversation: Conversation, reply: Reply, *, id: MessageId, to: list[MessageId]
-) -> Message | None:
-    """Answer messages of a conversation that is held; None, and nothing added, unless all are still open."""
-    values = _values(scope, conversation.id, id, reply)
-    row = await scope.db.one(store.ANSWER, **values, answered=to)
-    return None if row is None else _announced(scope, Message(**row))
-
-
 async def add_told(
     scope: Scope, conversation: Conversation, said: Reply, provider_id: str, at: datetime | None
 ) -> Message | None:
@@ -79,6 +70,15 @@ async def add_told(
     values = _values(scope, conversation.id, MessageId(uuid7()), said)
     told = {"provider_id": provider_id, "provider_at": at}
     row = await scope.db.one(store.ADD_MESSAGE, **{**values, **told})
+    return None if row is None else _announced(scope, Message(**row))
+
+
+async def add_answer(
+    scope: Scope, conversation: Conversation, reply: Reply, *, id: MessageId, to: list[MessageId]
+) -> Message | None:
+    """Answer messages of a conversation that is held; None, and nothing added, unless all are still open."""
+    values = _values(scope, conversation.id, id, reply)
+    row = await scope.db.one(store.ANSWER, **values, answered=to)
     return None if row is None else _announced(scope, Message(**row))
 
 
