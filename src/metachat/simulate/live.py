@@ -24,6 +24,8 @@ async def stream(world: World, receive: Receive, send: Send) -> None:
             except TimeoutError:
                 await _write(send, b": still here\n\n")
                 continue
+            if event["event"] == "end":
+                return
             await _write(send, b"data: " + msgspec.json.encode(event) + b"\n\n")
     finally:
         world.unwatch(queue)

@@ -69,6 +69,7 @@ class Message:
     error: dict[str, Any] | None = None
     deleted: bool = False
     edited: bool = False
+    buttons: tuple[str, ...] = ()
     preview: str = ""
 
     def shown(self) -> dict[str, Any]:
@@ -79,6 +80,7 @@ class Message:
             "account": self.account, "reply_to": self.reply_to, "callback_data": self.callback_data,
             "acknowledged_at": self.acknowledged_at, "attempts": self.attempts,
             "reactions": self.reactions, "error": self.error, "deleted": self.deleted, "edited": self.edited,
+            "buttons": self.buttons,
         }  # fmt: skip
 
 

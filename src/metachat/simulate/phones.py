@@ -35,8 +35,7 @@ def says(world: World, account: Account, phone: Phone, said: dict[str, Any]) -> 
     )  # fmt: skip
     phone.last_wrote = message.at
     _revise(world, message, kind, said)
-    if kind not in ("reaction", "edit", "delete"):
-        world.keep(message, phone)
+    world.keep(message, phone)
     _deliver(world, account, phone, message, said)
     return message
 

@@ -99,8 +99,9 @@ def _keep(
         if target is not None:
             target.reactions = {**target.reactions, "business": str(body["reaction"].get("emoji", ""))}
             world.tell({"event": "message", "message": target.shown()})
-    else:
-        world.keep(message, phone)
+    if kind == "template":
+        message.buttons = _template_of(world, body["template"]).buttons
+    world.keep(message, phone)
     return message
 
 
@@ -166,6 +167,10 @@ def _media(world: World, account: Account, kind: str, content: Any) -> str:
 
 
 def _template(world: World, _account: Account, _kind: str, content: Any) -> str:
+    return _filled(_template_of(world, content), content.get("components") or [])
+
+
+def _template_of(world: World, content: Any) -> Template:
     language = content.get("language")
     code = language.get("code") if isinstance(language, dict) else None
     name = _string(content, "name")
@@ -174,7 +179,7 @@ def _template(world: World, _account: Account, _kind: str, content: Any) -> str:
         raise GraphError(132001, f"template name ({name[:100]}) does not exist in {code!s:.20}")
     if found.status in ("PAUSED", "DISABLED"):
         raise GraphError(132015 if found.status == "PAUSED" else 132016)
-    return _filled(found, content.get("components") or [])
+    return found
 
 
 def _filled(template: Template, components: Any) -> str:

@@ -84,7 +84,7 @@ class Simulator:
             app, http=_Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
             server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=1, backlog=_BACKLOG,
         )  # fmt: skip
-        self._server = _Server(config, ready)
+        self._server = _Server(config, ready, lambda: world.tell({"event": "end"}))
         await world.deliveries.open()
         try:
             await self._server.serve(sockets=[self._listening])
@@ -136,15 +136,22 @@ class _Protocol(HttpToolsProtocol):
 class _Server(uvicorn.Server):
     """Uvicorn that tells when it listens, and keeps signals to itself where there are any."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], farewell: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._tell = ready
+        self._tell, self._farewell = ready, farewell
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._tell()
         self._tell = lambda: None
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._farewell()
+        await super().shutdown(sockets)
 
     @override
     @contextmanager

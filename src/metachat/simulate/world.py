@@ -17,6 +17,8 @@ PHONES_LIMIT = 100_000
 # Messages that the world can find by id, and that the control API can list.
 MESSAGES_LIMIT = 300_000
 WATCHERS_LIMIT = 100
+# What changes another message rather than being one.
+SIGNS = ("reaction", "edit", "revoke")
 _QUEUE = 2_000
 
 _ORDER: dict[Step, int] = {"waiting": 0, "accepted": 0, "sent": 1, "delivered": 2, "read": 3, "played": 4}
@@ -113,6 +115,8 @@ class World:
         while len(self._messages) > MESSAGES_LIMIT:
             self._messages.popitem(last=False)
         self.log.append(message)
+        if message.type in SIGNS:
+            return
         phone.thread.append(message)
         if self._watchers:
             self.tell({"event": "message", "message": message.shown()})
