@@ -59,7 +59,7 @@ class NotSent(Exception):
     code is the provider's own, "" for none; reason is a sentence for the tenant's staff, without secrets.
     after: not again before so many seconds. unsure: the provider may have taken it nevertheless (the
     connection broke after the request was written). What the tenant is told of either concerns this message,
-    which fails, or the whole channel, whose messages wait until it is mended.
+    which fails, or the whole channel, whose messages wait until it is mended; cause names it in a word.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class NotSent(Exception):
         after: float | None = None,
         unsure: bool = False,
         concerns: Literal["message", "channel"] = "message",
+        cause: str = "",
     ) -> None:
         super().__init__(reason)
         self.remedy = remedy
@@ -79,6 +80,7 @@ class NotSent(Exception):
         self.after = after
         self.unsure = unsure
         self.concerns = concerns
+        self.cause = cause or code or remedy
 
 
 class WindowClosed(NotSent):
