@@ -58,7 +58,8 @@ class Platform:
     @cached_property
     def senders(self) -> Mapping[str, Sender]:
         """Who delivers for us, by the kind of channel."""
-        return {}
+        sending = import_module("metachat.domain.channels.whatsapp.sending")
+        return {"whatsapp": cast("Sender", sending.sender(self.settings.graph_url))}
 
     @property
     def media(self) -> DiskBlobs:
@@ -110,6 +111,21 @@ class Platform:
             cap=self.media_cap,
         )
 
+    @cached_property
+    def office(self) -> Any:
+        """What messages are delivered with (conversations.deliveries.office.Office)."""
+        return import_module("metachat.domain.conversations.deliveries.office").Office(
+            self.database,
+            self.senders,
+            self.encryption_key,
+            lambda tenant: self.media.for_tenant(tenant).read,
+        )
+
+    async def close(self) -> None:
+        """Let go of what was opened at its first use."""
+        for sender in cast("Mapping[str, Sender]", self.__dict__.get("senders", {})).values():
+            await sender.close()
+
     def search_of(self, tenant: TenantId) -> assistant.Search:
         """The search in a tenant's documents; the question is embedded outside of the transaction."""
 
@@ -141,8 +157,9 @@ async def open_platform(
     database = await Database.open(dsn, size=settings.database_pool, announcer=announcer)
     announcer.start()
     listener.start()
+    platform: Platform | None = None
     try:
-        yield Platform(
+        platform = Platform(
             settings=settings,
             database=database,
             announcer=announcer,
@@ -151,7 +168,10 @@ async def open_platform(
             embedder=embedder or open_embedder(settings),
             outbound=Outbound(allowed_networks=settings.allowed_networks),
         )
+        yield platform
     finally:
+        if platform is not None:
+            await platform.close()
         await listener.close()
         await announcer.close()
         await database.close()
@@ -198,6 +218,11 @@ async def _channel_health(job: Job, platform: Platform) -> None:
     await health.follow(job, platform.database)
 
 
+async def _deliver(job: Job, platform: Platform) -> None:
+    actions = import_module("metachat.domain.conversations.deliveries.actions")
+    await actions.deliver(job, platform.office)
+
+
 async def _late(job: Job, platform: Platform) -> None:
     await arrivals.try_again(job, platform.database)
 
@@ -226,6 +251,7 @@ HANDLERS: Mapping[str, Callable[[Job, Platform], Awaitable[None]]] = {
     "forget": _forget,
     "inbox": _inbox,
     "tidy-inbox": _tidy_inbox,
+    "deliver": _deliver,
     "late": _late,
     "media": _media,
     "sweep-media": _sweep_media,

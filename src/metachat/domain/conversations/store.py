@@ -1,5 +1,7 @@
 """The SQL of conversations; every statement names its tenant, and row-level security stands behind it."""
 
+from metachat.domain.channels import SENT_BY_PROVIDERS
+
 _CONVERSATION = """
 c.tenant_id, c.id, c.channel_id, c.contact_id, p.external_id, p.name AS contact_name, p.locale,
 c.state, c.owner_id, c.language, c.last_seq, c.last_text, c.created_at, c.updated_at
@@ -62,14 +64,20 @@ FROM conversations c JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = 
 WHERE c.tenant_id = :tenant AND c.last_seq > 0
 """
 
+_BY_PROVIDERS = ", ".join(f"'{kind}'" for kind in SENT_BY_PROVIDERS)
+
 # A message, its number, and the event that tells of it (none for our own notices), for whoever holds the
-# conversation. A second delivery (same provider_id) changes nothing.
+# conversation. A second delivery (same provider_id) changes nothing. What we say where a provider delivers
+# is queued for it in the same statement: none is ever said and not sent.
 _ADDED = f"""
 added AS (
   INSERT INTO messages (tenant_id, id, conversation_id, channel_id, seq, author, author_id, text, provider_id,
     status, declined, citations, detail, correlation_id, provider_at, created_at)
   SELECT tenant_id, :message, id, channel_id, last_seq + 1, :author, :author_id, :text, :provider_id,
-    :status, :declined, :citations, :detail, :correlation, :provider_at, :now
+    CASE WHEN :author::text <> 'customer' AND :provider_id::text IS NULL AND (
+      SELECT ch.kind FROM channels ch WHERE ch.tenant_id = held.tenant_id AND ch.id = held.channel_id
+    ) IN ({_BY_PROVIDERS}) THEN 'queued' ELSE :status END,
+    :declined, :citations, :detail, :correlation, :provider_at, :now
   FROM held
   ON CONFLICT (tenant_id, channel_id, provider_id) WHERE provider_id IS NOT NULL DO NOTHING
   RETURNING {_MESSAGE}
@@ -84,6 +92,13 @@ added AS (
       || CASE author WHEN 'customer' THEN '{{}}' ELSE jsonb_build_object('author', author) END,
     :correlation
   FROM added WHERE author <> 'system'
+), outgoing AS (
+  INSERT INTO deliveries (tenant_id, message_id, created_at)
+  SELECT :tenant, id, :now FROM added WHERE status = 'queued'
+), carried AS (
+  INSERT INTO jobs (lane, kind, tenant_id, payload, correlation_id)
+  SELECT 'delivery:' || conversation_id, 'deliver', :tenant, jsonb_build_object('message', id), :correlation
+  FROM added WHERE status = 'queued'
 )
 """  # noqa: S608
 
@@ -212,6 +227,12 @@ JOIN conversations c ON c.tenant_id = m.tenant_id AND c.id = m.conversation_id
 JOIN contacts p ON p.tenant_id = c.tenant_id AND p.id = c.contact_id
 WHERE m.tenant_id = :tenant AND m.channel_id = :channel AND m.provider_id = :provider_id
   AND p.external_id = :external FOR UPDATE OF m
+"""
+
+# What was last said to the customer.
+LAST_SAID = """
+SELECT id, detail ->> 'phrase' AS phrase FROM messages
+WHERE tenant_id = :tenant AND conversation_id = :id AND author <> 'customer' ORDER BY seq DESC LIMIT 1
 """
 
 # Somebody's message of the channel, whoever may change it.

@@ -18,6 +18,7 @@ from metachat.domain.conversations.model import (
 )
 from metachat.foundation.ids import ConversationId, MessageId, UserId, uuid7
 from metachat.foundation.log import current_correlation_id
+from metachat.foundation.queue.store import wake
 from metachat.foundation.scope import Scope
 
 # News of a message carries the message itself up to this many bytes, so that nobody has to read it again;
@@ -101,6 +102,8 @@ def _announced(scope: Scope, message: Message) -> Message:
         news["message"] = msgspec.Raw(content)
     scope.db.announce(f"conversation:{conversation}", news)
     scope.db.announce(f"tenant:{scope.tenant}", {"type": "conversation", "id": conversation})
+    if message.status == "queued":
+        wake(scope.db, f"delivery:{conversation}", scope.tenant)
     return message
 
 

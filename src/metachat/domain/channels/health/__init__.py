@@ -2,11 +2,15 @@
 
 from metachat.domain.channels.health.actions import (
     KNOCK,
+    end_trouble,
     findings_everywhere,
     follow,
     follow_minutely,
+    last_heard,
     last_update_of,
+    note_trouble,
     open_findings,
+    receipt,
     resolve,
 )
 from metachat.domain.channels.health.model import Finding, Silence, Traffic, is_silent
@@ -16,11 +20,15 @@ __all__ = [
     "Finding",
     "Silence",
     "Traffic",
+    "end_trouble",
     "findings_everywhere",
     "follow",
     "follow_minutely",
     "is_silent",
+    "last_heard",
     "last_update_of",
+    "note_trouble",
     "open_findings",
+    "receipt",
     "resolve",
 ]

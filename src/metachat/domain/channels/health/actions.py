@@ -26,6 +26,7 @@ from metachat.foundation.queue import Job, enqueue, finish
 from metachat.foundation.scope import Scope, open_scope
 
 SILENT = "channel.silent"
+TROUBLE = "channel.trouble"
 # The correlation id of a doctor's own update: it must not pass for a provider's.
 KNOCK = "channel-doctor"
 
@@ -77,10 +78,38 @@ async def resolve(scope: Scope, channel: ChannelId) -> bool:
     return await scope.db.execute(store.RESOLVE, tenant=scope.tenant, kind=SILENT, subject=channel) > 0
 
 
+async def note_trouble(scope: Scope, channel: ChannelId, cause: str, detail: dict[str, Any]) -> bool:
+    """Note what keeps a channel from sending; False when that is known already."""
+    values = {"id": uuid7(), "subject": channel, "since": scope.now, "detail": {"cause": cause, **detail}}
+    kind = f"{TROUBLE}.{cause}"
+    if not await scope.db.execute(store.RAISE, tenant=scope.tenant, kind=kind, **values):
+        return False
+    await events.record(scope, TROUBLE, subject=channel, cause=cause, **detail)
+    log.warning("a channel is in trouble", channel=channel, cause=cause)
+    return True
+
+
+async def end_trouble(scope: Scope, channel: ChannelId) -> None:
+    """Call whatever kept a channel from sending over: it has just sent."""
+    await scope.db.execute(store.RESOLVE_TROUBLES, tenant=scope.tenant, subject=channel, kind=f"{TROUBLE}.%")
+
+
 async def last_update_of(scope: Scope, channels: Collection[ChannelId]) -> dict[ChannelId, datetime]:
     """Tell when a provider last delivered to each of these channels, up to a minute late."""
     rows = await scope.db.all(store.LAST_UPDATES, tenant=scope.tenant, channels=list(channels))
     return {row["channel_id"]: row["last_update_at"] for row in rows}
+
+
+async def last_heard(scope: Scope, channel: ChannelId) -> datetime | None:
+    """Tell when a provider last delivered to a channel, to the moment; None when it never did."""
+    just = await scope.db.value(store.JUST_NOW, tenant=scope.tenant, channel=channel, knock=KNOCK)
+    return just or (await last_update_of(scope, [channel])).get(channel)
+
+
+async def receipt(scope: Scope, channel: ChannelId, provider_id: str) -> tuple[str, dict[str, Any]] | None:
+    """Tell what a provider has reported of a message it took; None when nothing yet."""
+    row = await scope.db.one(store.RECEIPT, tenant=scope.tenant, channel=channel, id=provider_id)
+    return None if row is None else (row["status"], row["detail"])
 
 
 async def _fold(db: Transaction) -> list[Traffic]:

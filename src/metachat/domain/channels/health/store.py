@@ -42,6 +42,17 @@ SELECT channel_id, last_update_at FROM channel_traffic
 WHERE tenant_id = :tenant AND channel_id = ANY(:channels::uuid[])
 """
 
+# Younger than what the job has counted: the last minutes lie together at the end of the inbox.
+JUST_NOW = """
+SELECT max(received_at) FROM inbox
+WHERE tenant_id = :tenant AND channel_id = :channel AND received_at > now() - interval '5 minutes'
+  AND correlation_id IS DISTINCT FROM :knock
+"""
+
+RECEIPT = """
+SELECT status, detail FROM receipts WHERE tenant_id = :tenant AND channel_id = :channel AND provider_id = :id
+"""
+
 # One open finding of a kind a subject; and none about a channel that somebody paused.
 RAISE = """
 INSERT INTO findings (tenant_id, id, kind, subject, since, detail)
@@ -54,6 +65,11 @@ ON CONFLICT (tenant_id, kind, subject) WHERE resolved_at IS NULL DO NOTHING
 RESOLVE = """
 UPDATE findings SET resolved_at = now()
 WHERE tenant_id = :tenant AND kind = :kind AND subject = :subject AND resolved_at IS NULL
+"""
+
+RESOLVE_TROUBLES = """
+UPDATE findings SET resolved_at = now()
+WHERE tenant_id = :tenant AND kind LIKE :kind AND subject = :subject AND resolved_at IS NULL
 """
 
 # Whoever is the operator of the platform sees all; the rows are revealed by metachat.operator.

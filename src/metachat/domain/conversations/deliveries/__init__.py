@@ -1,0 +1,1 @@
+"""Deliveries: messages of ours on their way to the providers that take them to people."""

@@ -1,0 +1,117 @@
+"""The post office of a worker: what it sends with, and the starts and ends of its sendings, in batches."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from metachat.domain.channels import Channel, Sender
+from metachat.domain.conversations import progress
+from metachat.domain.conversations.deliveries import store
+from metachat.domain.conversations.deliveries.gathering import Gathering
+from metachat.domain.conversations.deliveries.model import Delivery
+from metachat.domain.conversations.deliveries.pacing import Pacer
+from metachat.foundation.clock import now
+from metachat.foundation.db import Database, Transaction
+from metachat.foundation.ids import MessageId, TenantId
+from metachat.foundation.queue import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A provider has taken the last part of a message; note is what its detail tells of that."""
+
+    job: Job
+    message: MessageId
+    part: int
+    provider_id: str
+    note: dict[str, Any] = field(default_factory=dict)
+
+
+class Office:
+    """What a worker's deliveries share.
+
+    key opens the channels' credentials; read_of gives the bytes of a tenant's files. outcome_wait is how many
+    seconds a provider has to tell of a message that it may have taken, before that is sent again.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        senders: Mapping[str, Sender],
+        key: bytes,
+        read_of: Callable[[TenantId], Callable[[str], AsyncIterator[bytes]]],
+        outcome_wait: float = 10,
+    ) -> None:
+        self.database = database
+        self.senders = senders
+        self.key = key
+        self.read_of = read_of
+        self.outcome_wait = outcome_wait
+        self.pacer = Pacer(database)
+        self._starts: Gathering[tuple[TenantId, MessageId], Delivery | None] = Gathering(self._start)
+        self._ends: Gathering[Taken, bool] = Gathering(self._end)
+
+    async def start(self, tenant: TenantId, message: MessageId) -> Delivery | None:
+        """Mark durably that a call is about to be made; None when the message needs none any more."""
+        return await self._starts.add((tenant, message))
+
+    async def end(self, taken: Taken) -> bool:
+        """Note that a message was taken, and end its job; False where that is another worker's now."""
+        return await self._ends.add(taken)
+
+    async def _start(self, asked: Sequence[tuple[TenantId, MessageId]]) -> list[Delivery | None]:
+        found: dict[MessageId, Delivery] = {}
+        by_tenant: dict[TenantId, list[MessageId]] = defaultdict(list)
+        for tenant, message in asked:
+            by_tenant[tenant].append(message)
+        async with self.database.transaction() as db:
+            for tenant, messages in sorted(by_tenant.items()):
+                await db.value(store.AS_TENANT, tenant=str(tenant))
+                rows = await db.all(
+                    store.START, tenant=tenant, messages=messages, outcome_wait=self.outcome_wait
+                )
+                found |= {row["message"]: _delivery(row) for row in rows}
+        return [found.get(message) for _, message in asked]
+
+    async def _end(self, ends: Sequence[Taken]) -> list[bool]:
+        ended: set[int] = set()
+        by_tenant: dict[TenantId, list[Taken]] = defaultdict(list)
+        for taken in ends:
+            assert taken.job.tenant is not None, "a delivery has a tenant"
+            by_tenant[taken.job.tenant].append(taken)
+        async with self.database.transaction() as db:
+            for tenant, group in sorted(by_tenant.items()):
+                await db.value(store.AS_TENANT, tenant=str(tenant))
+                ended |= await _accept(db, tenant, group)
+            db.after_commit(lambda: _mark_finished(ends, ended))
+        return [taken.job.id in ended for taken in ends]
+
+
+async def _accept(db: Transaction, tenant: TenantId, group: list[Taken]) -> set[int]:
+    rows = await db.all(
+        store.ACCEPT,
+        tenant=tenant, now=now(),
+        messages=[taken.message for taken in group], parts=[taken.part for taken in group],
+        providers=[taken.provider_id for taken in group], notes=[taken.note for taken in group],
+        jobs=[taken.job.id for taken in group], owners=list({taken.job.lease.owner for taken in group}),
+    )  # fmt: skip
+    for row in rows:
+        if row["id"] is not None:
+            progress.tell(db, tenant, row)
+    return {row["job"] for row in rows if row["job"] is not None}
+
+
+def _mark_finished(ends: Sequence[Taken], ended: set[int]) -> None:
+    for taken in ends:
+        if taken.job.id in ended:
+            taken.job.lease.finished.add(taken.job.id)
+
+
+def _delivery(row: dict[str, Any]) -> Delivery:
+    channel = Channel(
+        tenant_id=row.pop("tenant_id"), id=row.pop("channel_id"), kind=row.pop("kind"),
+        name=row.pop("name"), status=row.pop("status"), settings=row.pop("settings"),
+        created_at=row.pop("channel_created_at"),
+    )  # fmt: skip
+    return Delivery(channel=channel, **row)
