@@ -47,3 +47,11 @@ def unseal(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
 def _key_of_32_bytes(key: bytes) -> bytes:
     # The configured key is text of any length >= 32; the cipher wants exactly 32 bytes.
     return hashlib.sha256(b"metachat:seal:" + key).digest()
+
+
+def fingerprint(key: str) -> str:
+    """Tell keys apart without showing them: 64 bits of a hash that serves nothing else.
+
+    For random keys of 256 bits only: of a word that people choose, it would let anyone check guesses.
+    """
+    return hashlib.sha256(b"metachat:fingerprint:v1:" + key.encode()).hexdigest()[:16]

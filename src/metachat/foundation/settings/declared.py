@@ -14,6 +14,7 @@ from metachat.foundation.settings.parsing import (
     RABBITMQ,
     REDIS,
     SECRET_TEXT,
+    SECRETS_STORE,
     TEXT,
     WEB_ADDRESS,
     number,
@@ -60,6 +61,10 @@ DECLARED: dict[str, Declared] = {
         "Lets this machine's command line act for any tenant.", KEY,
         "your-command-line-token-of-at-least-32-bytes", secret=True, read_by=("api",),
         refused=(production.strong_key,)),
+    "secrets_store": Declared(
+        "Where the secrets are kept, for `metachat secrets` and `metachat up`.", SECRETS_STORE,
+        "age:/etc/metachat/secrets.age", otherwise="`secrets.env` in the data folder",
+        refused=(production.kept_apart,)),
     "redis_url": Declared(
         "Redis or Valkey server; checked and reached, nothing uses it yet.", REDIS,
         "redis://:your-password@localhost:6379/0", secret=True, read_by=_SERVING,

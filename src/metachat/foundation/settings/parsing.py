@@ -69,6 +69,22 @@ def _key(text: str) -> Secret:
 
 
 KEY = Form(_key, f"at least {KEY_BYTES} random bytes", {"type": "string", "minLength": KEY_BYTES})
+_STORES = "age|file|systemd|vault|ssm|secretsmanager|doppler|env"
+
+
+def _secrets_store(text: str) -> str:
+    if not re.match(f"({_STORES}):", text):
+        raise ValueError
+    return text
+
+
+SECRETS_STORE = Form(
+    _secrets_store,
+    "age:FILE, file:FILE, systemd:, vault:URL, ssm:REGION/PREFIX, secretsmanager:REGION/PREFIX,"
+    " doppler:PROJECT/CONFIG or env:",
+    {"type": "string", "pattern": f"^({_STORES}):"},
+)
+
 SECRET_TEXT = Form(Secret, "a key or password", {"type": "string"})
 
 

@@ -33,6 +33,12 @@ def strong_key(text: str) -> None:
         raise Fault("has low entropy: it repeats itself, is made of words or of few characters", fix=_NEW_KEY)
 
 
+def kept_apart(text: str) -> None:
+    """The environment, which every child process and many a crash report has."""
+    if text.startswith("env:"):
+        raise Fault("is for development only", "a store apart from the environment")
+
+
 def real_secret(text: str) -> None:
     """A placeholder, or a password that is widely known."""
     if is_placeholder(text) or text.lower() in DEFAULT_PASSWORDS:

@@ -1,0 +1,1 @@
+"""The stores, one file each; `opening` chooses one, and imports only that."""
