@@ -6,7 +6,8 @@ import functools
 import re
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ import msgspec
 
 from metachat.foundation.errors import Unavailable
 from metachat.foundation.ids import TenantId
+from metachat.foundation.pool import Pool
 from metachat.foundation.realtime import Announces
 
 
@@ -29,7 +31,7 @@ class Transaction:
 
     __slots__ = ("_after", "_announcements", "connection")
 
-    def __init__(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+    def __init__(self, connection: asyncpg.Connection) -> None:
         self.connection = connection
         self._announcements: list[tuple[str, dict[str, Any]]] = []
         self._after: list[Callable[[], None]] = []
@@ -93,97 +95,118 @@ class Transaction:
 class Database:
     """A pool of connections under one role."""
 
-    def __init__(self, pool: asyncpg.Pool, announcer: Announces | None) -> None:
+    def __init__(self, pool: Pool, announcer: Announces | None) -> None:
         self._pool = pool
         self.announcer = announcer
 
     @classmethod
     async def open(cls, dsn: str, *, size: int = 10, announcer: Announces | None = None) -> "Database":
         """Connect; raises DatabaseAway when nothing answers within 10 seconds."""
-        try:
-            pool = await asyncpg.create_pool(
-                dsn, min_size=1, max_size=size, timeout=10, command_timeout=60,
-                max_inactive_connection_lifetime=60,
-                init=_prepare_connection, reset=_keep_session,
-                # Plans stay cached; one application name tells our sessions apart in pg_stat_activity.
-                server_settings={"application_name": "metachat", "jit": "off"},
-            )  # fmt: skip
-        except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-            raise DatabaseAway(f"connecting failed: {type(error).__name__}") from error
-        return cls(pool, announcer)
+        database = cls(Pool(functools.partial(_connect, dsn), size), announcer)
+        database.give(await database.take())
+        return database
 
     async def close(self) -> None:
         """Close every connection, waiting at most five seconds for those in use."""
-        try:
-            await asyncio.wait_for(self._pool.close(), timeout=5)
-        except TimeoutError:
-            self._pool.terminate()
+        await self._pool.close()
 
-    @asynccontextmanager
-    async def transaction(
+    def transaction(
         self, tenant: TenantId | None = None, credential: str | None = None
-    ) -> AsyncIterator[Transaction]:
+    ) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction that sees one tenant's rows, and the row that `credential` reveals.
 
         Without a tenant it sees no tenant's rows at all. Raises DatabaseAway.
         """
-        async with self._connection() as connection:
-            transaction = Transaction(connection)
-            async with _begun(connection, tenant, credential):
-                yield transaction
-        transaction.committed(self.announcer)
+        return _Opened(self, "BEGIN" if tenant is None else _begin_for(tenant), credential)
 
-    @asynccontextmanager
-    async def statement(self) -> AsyncIterator[Transaction]:
+    def statement(self) -> AbstractAsyncContextManager[Transaction]:
         """Run one statement, which commits by itself: a third of the round trips; it sees no tenant's rows.
 
         Whoever leaves this by an error cannot know whether it was committed. Raises DatabaseAway.
         """
-        async with self._connection() as connection:
-            transaction = Transaction(connection)
-            yield transaction
-        transaction.committed(self.announcer)
+        return _Opened(self, None, None)
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+    async def take(self) -> asyncpg.Connection:
+        """Borrow a connection; only a transaction calls this. Raises DatabaseAway."""
         try:
-            connection = await self._pool.acquire(timeout=10)
-        except (
-            OSError,
-            TimeoutError,
-            asyncpg.PostgresConnectionError,
-            asyncpg.CannotConnectNowError,
-        ) as error:
+            return await self._pool.take()
+        except _NO_CONNECTION as error:
             raise DatabaseAway(f"no connection: {type(error).__name__}") from error
+
+    def give(self, connection: asyncpg.Connection) -> None:
+        """Give a connection back; only a transaction calls this."""
+        self._pool.give(connection)
+
+
+_NO_CONNECTION = (
+    OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+)  # fmt: skip
+_AWAY = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, ConnectionError)
+
+
+class _Opened:
+    """One transaction, from BEGIN to COMMIT; begin None lets each statement commit by itself."""
+
+    __slots__ = ("_begin", "_credential", "_database", "_transaction")
+
+    _transaction: Transaction
+
+    def __init__(self, database: Database, begin: str | None, credential: str | None) -> None:
+        self._database = database
+        self._begin = begin
+        self._credential = credential
+
+    async def __aenter__(self) -> Transaction:
+        connection = await self._database.take()
+        self._transaction = Transaction(connection)
+        # What says who asks is local to the transaction, so that a lent connection carries nothing over.
         try:
-            yield connection
-        except _AWAY as error:
+            if self._begin is not None:
+                await connection.execute(self._begin)
+            if self._credential is not None:
+                await connection.execute(
+                    "SELECT set_config('metachat.credential', $1, true)", self._credential
+                )
+        except BaseException as error:
+            await self._failed(error)
+            raise
+        return self._transaction
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        connection = self._transaction.connection
+        if error is not None:
+            await self._failed(error)
+            return
+        if self._begin is not None:
+            try:
+                await connection.execute("COMMIT")
+            except BaseException as failure:
+                await self._failed(failure)
+                raise
+        self._database.give(connection)
+        self._transaction.committed(self._database.announcer)
+
+    async def _failed(self, error: BaseException) -> None:
+        """Undo everything and give the connection back; raises DatabaseAway where that is what happened."""
+        connection = self._transaction.connection
+        try:
+            if self._begin is not None:
+                await _undo(connection, "ROLLBACK")
+            elif isinstance(error, asyncio.CancelledError):
+                connection.terminate()  # the statement may be at it still
+        except _AWAY as lost:
+            error = lost
+        finally:
+            self._database.give(connection)
+        if isinstance(error, _AWAY):
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 # The farewell to a lost connection failed too; whoever cancelled us must still see it.
                 raise asyncio.CancelledError from error
             raise DatabaseAway(f"connection lost: {type(error).__name__}") from error
-        finally:
-            await self._pool.release(connection)
-
-
-_AWAY = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, ConnectionError)
-
-
-@asynccontextmanager
-async def _begun(
-    connection: asyncpg.pool.PoolConnectionProxy, tenant: TenantId | None, credential: str | None
-) -> AsyncIterator[None]:
-    # What says who asks is local to the transaction, so that a pooled connection carries nothing over.
-    try:
-        await connection.execute("BEGIN" if tenant is None else _begin_for(tenant))
-        if credential is not None:
-            await connection.execute("SELECT set_config('metachat.credential', $1, true)", credential)
-        yield
-    except BaseException:
-        await _undo(connection, "ROLLBACK")
-        raise
-    await connection.execute("COMMIT")
 
 
 def _begin_for(tenant: TenantId) -> str:
@@ -193,7 +216,7 @@ def _begin_for(tenant: TenantId) -> str:
     return f"BEGIN; SET LOCAL metachat.tenant = '{tenant}'"
 
 
-async def _undo(connection: asyncpg.pool.PoolConnectionProxy, how: str) -> None:
+async def _undo(connection: asyncpg.Connection, how: str) -> None:
     # A connection that is gone has undone everything; what ended it is the better message.
     if not connection.is_closed():
         await connection.execute(how)
@@ -224,6 +247,20 @@ def compile_named(sql: str) -> tuple[str, tuple[str, ...]]:
     return _PARAMETER.sub(number, sql), tuple(names)
 
 
+async def _connect(dsn: str) -> asyncpg.Connection:
+    connection = await asyncpg.connect(
+        dsn, timeout=10, command_timeout=60, statement_cache_size=400,
+        # Plans stay cached; one application name tells our sessions apart in pg_stat_activity.
+        server_settings={"application_name": "metachat", "jit": "off"},
+    )  # fmt: skip
+    try:
+        await _prepare_connection(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
 async def _prepare_connection(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", format="binary", encoder=_encode_jsonb, decoder=_decode_jsonb
@@ -250,8 +287,3 @@ def _encode_halfvec(vector: Sequence[float]) -> bytes:
 def _decode_halfvec(data: bytes) -> list[float]:
     (dimension, _) = struct.unpack_from(">HH", data)
     return list(struct.unpack_from(f">{dimension}e", data, 4))
-
-
-async def _keep_session(connection: asyncpg.Connection) -> None:
-    # The default reset costs a round trip; we only ever use SET LOCAL and transaction-level locks.
-    return None
