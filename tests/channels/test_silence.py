@@ -1,5 +1,6 @@
 """When a channel that was lively counts as silent: made-up histories, and the job over a real inbox."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,9 +26,13 @@ def opening_hours(hour: datetime) -> int:
     return 12 if hour.weekday() < 5 and 8 <= hour.hour < 18 else 0
 
 
-def history(slots_of: "object", until: datetime, weeks: int = 4) -> Traffic:
+def around_the_clock(_hour: datetime) -> int:
+    """Something every five minutes."""
+    return 12
+
+
+def history(slots_of: Callable[[datetime], int], until: datetime, weeks: int = 4) -> Traffic:
     """A channel's traffic up to a moment, by a function of the hour."""
-    assert callable(slots_of)
     hour = until.replace(minute=0)
     hours = [hour - timedelta(hours=back) for back in range(weeks * 7 * 24 - 1, -1, -1)]
     return Traffic(TENANT, CHANNEL, until, hour, bytes(slots_of(hour) for hour in hours))
@@ -120,7 +125,7 @@ async def delivered(shop: Shop, ago: timedelta) -> None:
 
 async def lively(shop: Shop) -> None:
     """Make the channel's last weeks lively around the clock, up to two hours ago."""
-    traffic = history(lambda _hour: 12, datetime.now(UTC) - timedelta(hours=2))
+    traffic = history(around_the_clock, datetime.now(UTC) - timedelta(hours=2))
     async with shop.worker.transaction() as db:
         await db.execute(
             "INSERT INTO channel_traffic (tenant_id, channel_id, last_update_at, hour, hours)"

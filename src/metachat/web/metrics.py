@@ -43,6 +43,11 @@ class Metrics:
         """Count a provider's request that was turned away."""
         self._refused_hooks.labels(provider, reason).inc()
 
+    def refused_hooks(self, provider: str, reason: str) -> int:
+        """How many of a provider's requests this process has turned away for a reason."""
+        labels = {"provider": provider, "reason": reason}
+        return int(self._registry.get_sample_value("metachat_hooks_refused_total", labels) or 0)
+
     def count_updates(self, provider: str, kind: str, count: int) -> None:
         """Count updates that are stored."""
         _labelled(self._updates, provider, kind).inc(count)

@@ -5,14 +5,19 @@ from litestar import Router
 from metachat.web import problems
 from metachat.web.api import (
     ask,
+    attachments,
+    channel_checks,
+    channels,
     conversations,
     events,
     keys,
     knowledge,
     members,
     operator,
+    queue,
     session,
     tenant,
+    updates,
 )
 from metachat.web.api.document import config
 
@@ -21,6 +26,9 @@ __all__ = ["config", "router"]
 
 def router() -> Router:
     """Put the API's routes together."""
-    areas = [session, tenant, members, keys, knowledge, ask, conversations, events, operator]
+    areas = [
+        session, tenant, members, keys, knowledge, ask, conversations, attachments, channels, channel_checks,
+        updates, events, operator, queue,
+    ]  # fmt: skip
     routes = [route for area in areas for route in area.ROUTES]
     return Router("/api/v1", route_handlers=routes, exception_handlers=problems.HANDLERS)

@@ -11,11 +11,13 @@ from litestar.params import FromPath, QueryParameter
 
 from metachat.domain import conversations
 from metachat.domain.accounts import ApiScope, NotAllowed, Role
-from metachat.domain.conversations import Conversation, Message, State
+from metachat.domain.conversations import Conversation, Message, State, attachments
+from metachat.domain.conversations.attachments import Attachment, AttachmentId
 from metachat.foundation.ids import ConversationId, UserId
 from metachat.foundation.scope import Scope
 from metachat.web import access
-from metachat.web.api.fields import Cursor, Limit, Text
+from metachat.web.api.attachments import AttachmentView, view
+from metachat.web.api.fields import Cursor, Limit, Words
 from metachat.web.api.paging import Page, after_moment, after_number, page
 from metachat.web.api.writing import Rights, write
 
@@ -42,7 +44,11 @@ class TalkView(msgspec.Struct, frozen=True):
 
 
 class MessageView(msgspec.Struct, frozen=True):
-    """A message; citations are its sources in the order of their numbers in the text."""
+    """A message; citations are its sources in the order of their numbers in the text.
+
+    form tells what it is made of. content holds what the text doesn't say: location, contacts, choice, order,
+    reply_to, referral, reaction, edited, deleted, errors. attachments are its files.
+    """
 
     id: UUID
     seq: int
@@ -53,6 +59,9 @@ class MessageView(msgspec.Struct, frozen=True):
     declined: bool
     citations: list[dict[str, Any]]
     created_at: datetime
+    form: str
+    content: dict[str, Any]
+    attachments: list[AttachmentView] = []
 
 
 class HandOff(msgspec.Struct, frozen=True):
@@ -62,9 +71,10 @@ class HandOff(msgspec.Struct, frozen=True):
 
 
 class AgentReply(msgspec.Struct, frozen=True):
-    """What a person answers."""
+    """What a person answers: a text, an uploaded file, or both."""
 
-    text: Text
+    text: Words = ""
+    attachment: UUID | None = None
 
 
 @get("/conversations", tags=["Conversations"])
@@ -97,7 +107,9 @@ async def list_messages(
     async with access.scope(request, api_scope=ApiScope.CONVERSATIONS_READ) as scope:
         await conversations.find(scope, ConversationId(id))
         found = await conversations.transcript(scope, ConversationId(id), after=start, limit=limit + 1)
-        return page([_message(one) for one in found], limit, lambda one: str(one.seq))
+        files = await attachments.of_messages(scope, [one.id for one in found])
+        shown = [_message(one, files.get(one.id, [])) for one in found]
+        return page(shown, limit, lambda one: str(one.seq))
 
 
 @post("/conversations/{id:uuid}/hand-off", tags=["Conversations"], status_code=200)
@@ -128,8 +140,7 @@ async def reply(
     async def work(scope: Scope) -> MessageView:
         if scope.member is None:
             raise NotAllowed("only a member can answer as a person")
-        talk = ConversationId(id)
-        return _message(await conversations.agent_reply(scope, talk, data.text, agent=scope.member))
+        return await _reply(scope, ConversationId(id), data, scope.member)
 
     return await write(request, Rights(Role.AGENT), work)
 
@@ -145,8 +156,21 @@ def _talk(conversation: Conversation) -> TalkView:
     return msgspec.convert(conversation, TalkView, from_attributes=True)
 
 
-def _message(message: Message) -> MessageView:
-    return msgspec.convert(message, MessageView, from_attributes=True)
+async def _reply(scope: Scope, id: ConversationId, data: AgentReply, agent: UserId) -> MessageView:
+    if data.attachment is None:
+        return _message(await conversations.agent_reply(scope, id, data.text, agent=agent), [])
+    file = AttachmentId(data.attachment)
+    message = await conversations.agent_sends(scope, id, file, data.text, agent=agent)
+    return _message(message, [await attachments.find(scope, id, file)])
+
+
+def _message(message: Message, files: list[Attachment]) -> MessageView:
+    return MessageView(
+        id=message.id, seq=message.seq, author=message.author, author_id=message.author_id,
+        text=message.text, status=message.status, declined=message.declined, citations=message.citations,
+        created_at=message.created_at, form=message.form, content=message.content,
+        attachments=[view(file) for file in files],
+    )  # fmt: skip
 
 
 ROUTES = [list_conversations, show_conversation, list_messages, hand_off, release, close, reply]

@@ -28,6 +28,7 @@ _TAGS = {
     "Ask": "One question, one whole answer with its sources.",
     "Knowledge": "The documents that answers rest on.",
     "Conversations": "What customers, the assistant and the team say to each other.",
+    "Channels": "The doors through which customers write, and what came through them without effect.",
     "Events": "What happened, in order.",
     "Tenant": "Your company's account and its audit trail.",
     "Members": "The people of the team and their roles.",
@@ -63,8 +64,11 @@ _WRITING = {
 _MISSING = {"404": "There is no such thing, or it is another tenant's."}
 _SUCCESS = {"200": "The answer.", "201": "It was made.", "202": "It was taken in.", "204": "Done."}
 _PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-# A question changes nothing, the same file again neither; sessions and passwords are each their own.
-_WITHOUT_KEY = {"ask", "upload", "sign_in", "change_password"}
+# A question changes nothing, the same file again neither; sessions and passwords are each their own; what is
+# asked of a provider can't be taken back with a transaction.
+_WITHOUT_KEY = {
+    "ask", "upload", "sign_in", "change_password", "test_channel", "diagnose_channel", "subscribe_channel",
+}  # fmt: skip
 _REPEATABLE = {
     "name": "Idempotency-Key",
     "in": "header",

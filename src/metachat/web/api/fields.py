@@ -19,6 +19,7 @@ Password = Annotated[str, Meta(min_length=1, max_length=256)]
 NewPassword = Annotated[str, Meta(min_length=10, max_length=256)]
 Slug = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Text = Annotated[str, Meta(min_length=1, max_length=8000, pattern=_NO_NUL)]
+Words = Annotated[str, Meta(max_length=8000, pattern=_NO_NUL, description="May be empty beside a file.")]
 Days = Annotated[int, Meta(ge=1, le=3650)]
 
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many items to return at most.")]

@@ -1,7 +1,8 @@
 """One file out of a multipart request, handed on while it arrives: it is never held in memory."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -13,6 +14,8 @@ from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.ids import TenantId
 from metachat.web import access
 from metachat.web.access import AnyRequest
+
+T = TypeVar("T")
 
 FIELD = "file"
 
@@ -40,13 +43,24 @@ async def receive_file(request: AnyRequest, tenant: TenantId) -> Received:
     """
     platform = access.platform_of(request)
     limit = platform.settings.upload_limit * 1024 * 1024
+    blobs = platform.blobs.for_tenant(tenant)
+    return await receive_with(
+        request, limit, lambda name, content: knowledge.receive(blobs, name, content, limit=limit)
+    )
+
+
+async def receive_with(
+    request: AnyRequest, limit: int, keep: Callable[[str, AsyncIterator[bytes]], Awaitable[T]]
+) -> T:
+    """Hand the file of a request, its name and its bytes as they come, to whoever keeps it.
+
+    Raises what that raises, NotMultipart, UploadIncomplete and TooLarge.
+    """
     incoming = request.stream()
     try:
         _check_length(request, limit)
         file = await _open(request, incoming)
-        return await knowledge.receive(
-            platform.blobs.for_tenant(tenant), file.name, file.content(), limit=limit
-        )
+        return await keep(file.name, file.content())
     except Refusal:
         await _drain(incoming)
         raise

@@ -48,7 +48,7 @@ class Changes:
 
 
 async def open_channel(scope: Scope, key: bytes, name: str, given: Changes) -> tuple[Channel, str]:
-    """Open a WhatsApp channel; gives it with its verify token, to be shown this once. Raises BadCredentials."""
+    """Open a WhatsApp channel; gives it and its verify token, shown this once. Raises BadCredentials."""
     for needed in _NEEDED:
         if not getattr(given, needed):
             raise BadCredentials(f"{needed} is missing", field=needed)
