@@ -18,8 +18,8 @@ _ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
 # Nothing inline, nothing from elsewhere, no frame around us: a stored script finds no way to run.
 _POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
+    b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 # An answer that brings one of these itself keeps its own.
 _HEADERS = (

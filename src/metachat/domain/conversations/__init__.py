@@ -13,6 +13,7 @@ from metachat.domain.conversations.actions import (
     release,
     start,
 )
+from metachat.domain.conversations.enclosing import agent_sends
 from metachat.domain.conversations.escalation import asks_for_person
 from metachat.domain.conversations.model import (
     Conversation,
@@ -52,6 +53,7 @@ __all__ = [
     "acknowledge",
     "advance",
     "agent_reply",
+    "agent_sends",
     "answer",
     "apologise",
     "asks_for_person",

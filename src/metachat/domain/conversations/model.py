@@ -16,6 +16,11 @@ TEXT_LIMIT = 8_000
 PREVIEW_LENGTH = 140
 _SECOND = timedelta(seconds=1)
 LANGUAGES = ("en", "de", "hr")
+# What of a message's detail is its content; the rest is how it was made and sent.
+_CONTENT = (
+    "location", "contacts", "choice", "order", "reply_to", "forwarded", "product", "referral", "reaction",
+    "edited", "deleted", "errors", "type", "subtype", "shortened_from", "wordless", "from_app",
+)  # fmt: skip
 # What has words, and yet no question in them.
 _UNASKING = ("location", "contacts", "order")
 
@@ -77,6 +82,11 @@ class Message:
     def form(self) -> str:
         """What it is made of, as the channel contract names it."""
         return str(self.detail.get("form", "text"))
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What the text doesn't say, as people and programs may see it."""
+        return {name: self.detail[name] for name in _CONTENT if name in self.detail}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,19 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.datastructures import UploadFile
 from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 
 from metachat.domain import accounts, channels, conversations
 from metachat.domain.accounts import Role
-from metachat.domain.conversations import Conversation, Cursor, State
+from metachat.domain.conversations import Conversation, Cursor, State, attachments
 from metachat.foundation.ids import ConversationId
 from metachat.foundation.realtime import Listens
 from metachat.foundation.scope import Scope
 from metachat.web import access
 from metachat.web.api import paging
-from metachat.web.dashboard.visit import AnyRequest, enter, fields, go, t
+from metachat.web.dashboard.visit import AnyRequest, enter, fields, form_with_files, go, pieces, t
 
 _PAGE = 30
 _TRANSCRIPT = 500
@@ -25,6 +26,9 @@ _HEARTBEAT = 15.0
 # A stream ends after so many heartbeats; the browser comes back and shows its session again.
 _HEARTBEATS = 40
 _INBOX = "/dashboard/conversations"
+# The settings bound a file; this bounds the request around it, whatever the settings.
+_FORM_ROOM = 1024 * 1024
+_REQUEST_LIMIT = 101 * 1024 * 1024
 _CHANGED = b"event: changed\ndata: {}\n\n"
 
 
@@ -56,6 +60,8 @@ async def show_conversation(request: AnyRequest, id: FromPath[UUID]) -> Response
         )
         return visit.page(
             "conversations/conversation.html", conversation=conversation, messages=said[:_TRANSCRIPT],
+            files=await attachments.of_messages(visit.scope, [message.id for message in said]),
+            quotes={message.provider_id: message for message in said if message.provider_id},
             more=said[_TRANSCRIPT - 1].seq if len(said) > _TRANSCRIPT else 0,
             mine=conversation.state == "assigned" and conversation.owner_id == visit.person.id,
             owner=await _owner(visit.scope, conversation),
@@ -86,6 +92,22 @@ async def reply(request: AnyRequest, id: FromPath[UUID]) -> Redirect:
     async with enter(request, Role.AGENT) as visit:
         text = form.get("text", "")
         await conversations.agent_reply(visit.scope, ConversationId(id), text, agent=visit.person.id)
+    return go(f"{_INBOX}/{id}")
+
+
+@post(
+    _INBOX + "/{id:uuid}/send", status_code=200, request_max_body_size=_REQUEST_LIMIT, opt={"back": _INBOX}
+)
+async def send(request: AnyRequest, id: FromPath[UUID]) -> Redirect:
+    """Answer a customer as a person, with a file if one was chosen."""
+    limit, talk = access.platform_of(request).media_cap + _FORM_ROOM, ConversationId(id)
+    request, form = await form_with_files(request, Role.AGENT, limit)
+    file, text = form.get("file"), str(form.get("text") or "")
+    if isinstance(file, UploadFile) and file.filename:
+        await _send_file(request, talk, file, text)
+    else:
+        async with enter(request, Role.AGENT) as visit:
+            await conversations.agent_reply(visit.scope, talk, text, agent=visit.person.id)
     return go(f"{_INBOX}/{id}")
 
 
@@ -140,6 +162,17 @@ async def _changes(listener: Listens, topic: str, kinds: tuple[str, ...]) -> Asy
                 yield _CHANGED
 
 
+async def _send_file(request: AnyRequest, id: ConversationId, file: UploadFile, text: str) -> None:
+    platform = access.platform_of(request)
+    async with enter(request, Role.AGENT) as visit:
+        await conversations.find(visit.scope, id)
+        blobs = platform.media.for_tenant(visit.tenant.id)
+    uploaded = await attachments.receive(blobs, file.filename, pieces(file), cap=platform.media_cap)
+    async with enter(request, Role.AGENT) as visit:
+        added = await attachments.add(visit.scope, id, uploaded)
+        await conversations.agent_sends(visit.scope, id, added.id, text, agent=visit.person.id)
+
+
 async def _owner(scope: Scope, conversation: Conversation) -> str:
     if conversation.owner_id is None:
         return ""
@@ -168,6 +201,6 @@ def _mark(conversation: Conversation) -> str:
 
 
 ROUTES: list[Any] = [
-    show_inbox, show_conversation, take_over, release, reply, ask_to_close, close, follow_tenant,
+    show_inbox, show_conversation, take_over, release, reply, send, ask_to_close, close, follow_tenant,
     follow_conversation,
 ]  # fmt: skip

@@ -1,6 +1,5 @@
 """Pages of knowledge: documents, how far they are, what the assistant reads in them."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +15,11 @@ from metachat.foundation.errors import Invalid
 from metachat.foundation.ids import ConversationId, DocumentId
 from metachat.foundation.scope import Scope
 from metachat.web import access
-from metachat.web.dashboard.visit import AnyRequest, enter, form_with_files, go, t
+from metachat.web.dashboard.visit import AnyRequest, enter, form_with_files, go, pieces, t
 
 _MOST = 200
 _PASSAGES = 50
 _MEBIBYTE = 1024 * 1024
-_PIECE = 256 * 1024
 _LIST = "/dashboard/knowledge"
 # The settings bound a file; this bounds the request around it, whatever the settings.
 _REQUEST_LIMIT = 1025 * _MEBIBYTE
@@ -133,14 +131,9 @@ async def _take(request: AnyRequest, file: UploadFile, name: str) -> str:
     platform, limit = access.platform_of(request), _body_limit(request) - _MEBIBYTE
     async with enter(request, Role.ADMIN) as visit:
         blobs = platform.blobs.for_tenant(visit.tenant.id)
-    received = await knowledge.receive(blobs, name, _pieces(file), limit=limit)
+    received = await knowledge.receive(blobs, name, pieces(file), limit=limit)
     async with enter(request, Role.ADMIN) as visit:
         return (await knowledge.add(visit.scope, platform.blobs, received)).name
-
-
-async def _pieces(file: UploadFile) -> AsyncIterator[bytes]:
-    while piece := await file.read(_PIECE):
-        yield piece
 
 
 async def _quote(scope: Scope, conversation: str | None, chunk_id: int) -> str:

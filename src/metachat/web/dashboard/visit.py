@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from litestar import Request, Response
-from litestar.datastructures import Cookie, FormMultiDict
+from litestar.datastructures import Cookie, FormMultiDict, UploadFile
 from litestar.response import Redirect
 
 from metachat.domain import accounts, conversations
@@ -22,6 +22,7 @@ AnyRequest = Request[Any, Any, Any]
 
 FLASH_COOKIE = "mc_flash"
 THEME_COOKIE = "mc_theme"
+_PIECE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,12 @@ async def form_with_files(request: AnyRequest, needs: Role, limit: int) -> tuple
     token = str(form.get("csrf_token") or request.headers.get("x-csrf-token", ""))
     headers = [*request.scope["headers"], (b"x-csrf-token", token.encode())]
     return _altered(request, headers=headers), form
+
+
+async def pieces(file: UploadFile) -> AsyncIterator[bytes]:
+    """A file of a form, piece by piece."""
+    while piece := await file.read(_PIECE):
+        yield piece
 
 
 async def fields(request: AnyRequest) -> dict[str, str]:

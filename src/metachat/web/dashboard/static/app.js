@@ -73,6 +73,14 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// Which file goes along with a reply.
+document.addEventListener("change", (event) => {
+  if (!event.target.matches(".clip input")) return;
+  const file = event.target.files[0];
+  event.target.closest(".clip").classList.toggle("chosen", Boolean(file));
+  document.getElementById("picked").textContent = file ? file.name : "";
+});
+
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
     for (const open of document.querySelectorAll("details.pop[open], details.me[open]")) open.open = false;
