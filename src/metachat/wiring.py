@@ -82,6 +82,7 @@ class Platform:
             profile_of=self.profile_of,
             answerer_of=self.answerer_of,
             fallback=self.answerers["extractive"],
+            begun=self.courtesy.show,
         )
 
     @cached_property
@@ -89,6 +90,11 @@ class Platform:
         """What answers for each provider that a tenant may choose."""
         models = import_module("metachat.domain.assistant.models")
         return cast("Mapping[str, Answerer]", models.answerers(self.embedder, self.outbound))
+
+    @cached_property
+    def models(self) -> Answerer:
+        """The models that tenants chose, with their fallbacks and breakers."""
+        return cast("Answerer", import_module("metachat.domain.assistant.models").Chain(self.answerers))
 
     @cached_property
     def workshop(self) -> Any:
@@ -121,8 +127,16 @@ class Platform:
             lambda tenant: self.media.for_tenant(tenant).read,
         )
 
+    @cached_property
+    def courtesy(self) -> Any:
+        """What customers see while their answers are made (conversations.deliveries.courtesy.Courtesy)."""
+        courtesy = import_module("metachat.domain.conversations.deliveries.courtesy")
+        return courtesy.Courtesy(self.database, self.senders, self.encryption_key)
+
     async def close(self) -> None:
         """Let go of what was opened at its first use."""
+        if "courtesy" in self.__dict__:
+            await self.courtesy.close()
         for sender in cast("Mapping[str, Sender]", self.__dict__.get("senders", {})).values():
             await sender.close()
 
@@ -144,7 +158,7 @@ class Platform:
         """The answerer for a tenant's choice of provider; raises ProviderUnknown."""
         if profile.provider not in self.answerers:
             raise ProviderUnknown(profile.provider)
-        return self.answerers[profile.provider]
+        return self.answerers["extractive"] if profile.provider == "extractive" else self.models
 
 
 @asynccontextmanager

@@ -70,12 +70,16 @@ class Unreachable(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one call may cost: decompressed bytes, seconds in all and for a connection, redirects."""
+    """What one call may cost: decompressed bytes, seconds in all and for a connection, redirects.
+
+    connections bounds how many calls go on at a time.
+    """
 
     bytes: int = 10 * 1024 * 1024
     seconds: float = 30.0
     connect_seconds: float = 5.0
     redirects: int = 5
+    connections: int = 100
 
 
 async def system_resolver(host: str, port: int) -> list[str]:

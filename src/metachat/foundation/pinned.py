@@ -44,7 +44,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=trust or httpx2.create_ssl_context(trust_env=False),
             network_backend=PinnedBackend(policy),
-            max_connections=100,
+            max_connections=limits.connections,
             keepalive_expiry=30,
         )
 

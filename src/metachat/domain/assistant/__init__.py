@@ -1,13 +1,16 @@
 """Answers customers from a company's documents, each statement with its proof."""
 
-from metachat.domain.assistant.actions import Search, profile, respond, set_profile
+from metachat.domain.assistant.actions import Search, health, profile, respond, set_profile
 from metachat.domain.assistant.model import (
     Answer,
     Answerer,
     AnswerRequest,
     Citation,
     Claim,
+    Failed,
+    Fallback,
     Final,
+    Health,
     ModelFailed,
     Piece,
     Profile,
@@ -24,7 +27,10 @@ __all__ = [
     "Answerer",
     "Citation",
     "Claim",
+    "Failed",
+    "Fallback",
     "Final",
+    "Health",
     "ModelFailed",
     "Piece",
     "Profile",
@@ -34,6 +40,7 @@ __all__ = [
     "Text",
     "Turn",
     "Usage",
+    "health",
     "profile",
     "respond",
     "set_profile",

@@ -1,7 +1,7 @@
 """Answering a question: search, answer, prove, and only then show."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from metachat.domain import events
@@ -14,7 +14,10 @@ from metachat.domain.assistant.model import (
     AnswerRequest,
     Citation,
     Claim,
+    Failed,
+    Health,
     ModelFailed,
+    ModelRests,
     Profile,
     Question,
     Text,
@@ -35,14 +38,17 @@ async def respond(
     search: Search,
     answerer: Answerer,
     on_text: Callable[[str], None],
+    on_restart: Callable[[], None] = lambda: None,
     fallback: Answerer | None = None,
 ) -> Answer:
     """Answers from the passages that `search` finds, giving each proven piece of text to `on_text` at once.
 
-    The pieces joined are the answer's text. fallback answers when the model fails before it said
-    anything; without one, ModelFailed is raised. Holds no transaction: search opens and closes its own.
+    The pieces joined are the answer's text; `on_restart` says that it begins anew with the next piece, for
+    another model took over. When all models fail, what the first of them said stands; where none has said
+    anything, fallback answers, and without one, ModelFailed is raised. Holds no transaction: search opens
+    and closes its own.
     """
-    speech = _Speech(on_text)
+    speech = _Speech(on_text, on_restart)
     language = languages.of_answer(question)
     courtesy = phrases.courtesy(question.text, language, question.profile.brand_name)
     if courtesy is not None:
@@ -52,6 +58,7 @@ async def respond(
     try:
         await _speak(request, answerer, speech)
     except ModelFailed as failure:
+        speech.recall()
         if fallback is None and not speech.text:
             raise
         log.warning("assistant.model_failed", reason=failure.code, detail=failure.detail)
@@ -74,6 +81,22 @@ async def set_profile(scope: Scope, key: bytes, settled: Profile) -> None:
     await events.record(scope, "assistant.changed", provider=settled.provider, model=settled.model)
 
 
+async def health(scope: Scope) -> list[Health]:
+    """Tells of the tenant's models that have failed, those that failed last first."""
+    return await store.health(scope)
+
+
+async def note_failures(scope: Scope, failures: Iterable[Failed]) -> None:
+    """Keeps for the tenant's staff which of their models failed, and tells when one is left alone."""
+    for failed in failures:
+        if failed.code == ModelRests.code:
+            continue
+        await store.note_failure(scope, failed)
+        if failed.rests_for:
+            rests = {"provider": failed.provider, "endpoint": failed.endpoint, "reason": failed.code}
+            await events.record(scope, "assistant.model_rests", **rests)
+
+
 async def _retrieve(question: Question, language: str, search: Search, speech: "_Speech") -> AnswerRequest:
     asked = _standing_alone(question)
     passages = await search(asked, languages.detect(asked))
@@ -84,6 +107,7 @@ async def _retrieve(question: Question, language: str, search: Search, speech: "
         language=language,
         history=question.history,
         profile=question.profile,
+        tenant=question.tenant,
     )
 
 
@@ -97,39 +121,68 @@ def _standing_alone(question: Question) -> str:
 
 
 async def _speak(request: AnswerRequest, answerer: Answerer, speech: "_Speech") -> None:
-    gate = Gate(request, secrets=(prompt.rules(request), request.profile.instructions))
-    speech.citations = gate.citations
+    gate = _gate(request, speech)
     async for piece in answerer.answer(request):
         match piece:
             case Text(text):
                 speech.say(gate.feed(text))
             case Claim():
                 speech.say(gate.claim(piece))
+            case Failed():
+                speech.fail(piece)
+                gate = _gate(request, speech)
             case _:
                 speech.usage = piece.usage
     speech.say(gate.close())
 
 
+def _gate(request: AnswerRequest, speech: "_Speech") -> Gate:
+    gate = Gate(request, secrets=(prompt.rules(request), request.profile.instructions))
+    speech.begin(gate.citations)
+    return gate
+
+
 @dataclass(slots=True)
 class _Speech:
-    """What was said so far, and when."""
+    """What was said so far, and when; `broken` is what a model said that then failed."""
 
     on_text: Callable[[str], None]
+    on_restart: Callable[[], None]
     text: str = ""
     citations: list[Citation] = field(default_factory=list)
+    broken: tuple[str, list[Citation]] | None = None
+    failures: list[Failed] = field(default_factory=list)
     usage: Usage = field(default_factory=lambda: Usage("none"))
     timings: dict[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
+    _shown: bool = False
+
+    def begin(self, citations: list[Citation]) -> None:
+        self.text, self.citations = "", citations
 
     def say(self, text: str) -> None:
         if text:
             self.timings.setdefault("first_token", self.elapsed())
+            if self._shown and not self.text:
+                self.on_restart()
+            self._shown = True
             self.text += text
             self.on_text(text)
+
+    def fail(self, failed: Failed) -> None:
+        self.failures.append(failed)
+        self.broken = self.broken or ((self.text, self.citations) if self.text else None)
+
+    def recall(self) -> None:
+        if self.broken and not self.text:
+            self.text, self.citations = self.broken
 
     def elapsed(self) -> float:
         return round((time.perf_counter() - self.began) * 1000, 2)
 
     def answer(self, language: str, *, declined: bool) -> Answer:
         self.timings["total"] = self.elapsed()
-        return Answer(self.text, tuple(self.citations), declined, language, self.usage, self.timings)
+        return Answer(
+            self.text, tuple(self.citations), declined, language, self.usage, self.timings,
+            tuple(self.failures),
+        )  # fmt: skip

@@ -3,14 +3,26 @@
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import ClassVar, Literal, Protocol
 from uuid import UUID
 
 from metachat.domain.knowledge import Passage
 from metachat.foundation.errors import Kind, Refusal
+from metachat.foundation.ids import TenantId
 
 Tone = Literal["friendly", "professional", "casual", "formal", "enthusiastic", "empathetic"]
 Provider = Literal["extractive", "openai", "anthropic", "ollama"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """A model that is asked where the ones before it fail; None and "" as in Profile."""
+
+    provider: Provider
+    model: str
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +32,7 @@ class Profile:
     brand_name "" means that no brand is named. answer_language None means the customer's own.
     instructions are the tenant's own words to the model, trusted unlike documents and messages.
     model, base_url, api_key, temperature and max_tokens are the provider's; None means its default.
+    fallbacks speak in this order where the model fails.
     """
 
     brand_name: str = ""
@@ -32,6 +45,7 @@ class Profile:
     api_key: str | None = field(default=None, repr=False)
     temperature: float | None = None
     max_tokens: int | None = None
+    fallbacks: tuple[Fallback, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +61,14 @@ class Question:
     """What a customer wants to know: the unanswered messages as one text, and what was said before.
 
     history is in order, oldest first. language is a hint (the contact's locale), used where the text
-    itself does not tell.
+    itself does not tell. tenant is whose question it is, None in trials without one.
     """
 
     text: str
     history: tuple[Turn, ...] = ()
     profile: Profile = Profile()
     language: str | None = None
+    tenant: TenantId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +84,7 @@ class AnswerRequest:
     language: str
     history: tuple[Turn, ...] = ()
     profile: Profile = Profile()
+    tenant: TenantId | None = None
     nonce: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
@@ -112,7 +128,17 @@ class Final:
     usage: Usage
 
 
-Piece = Text | Claim | Final
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A model failed on the way, and is left alone for rests_for seconds; another one begins anew."""
+
+    provider: str
+    endpoint: str
+    code: str
+    rests_for: float
+
+
+Piece = Text | Claim | Final | Failed
 
 
 class Answerer(Protocol):
@@ -141,7 +167,8 @@ class Answer:
     """What the customer reads; "[1]" in the text is the first of citations.
 
     declined: the documents did not answer, and the text offers a person. timings are milliseconds:
-    search, first_token (from the question to the first text), total.
+    search, first_token (from the question to the first text), total. failures are the models that did not
+    answer before the one that did.
     """
 
     text: str
@@ -150,6 +177,19 @@ class Answer:
     language: str
     usage: Usage
     timings: dict[str, float]
+    failures: tuple[Failed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is known of a model that has failed; resting_until None or past means that it is asked."""
+
+    provider: str
+    endpoint: str
+    failures: int
+    last_code: str
+    failed_at: datetime
+    resting_until: datetime | None
 
 
 class ModelFailed(Refusal):
@@ -169,6 +209,12 @@ class ModelTimedOut(ModelFailed):
     """The assistant's model took too long to answer."""
 
     code = "model_timed_out"
+
+
+class ModelRests(ModelFailed):
+    """The assistant's model has failed too often lately, and is left alone for a moment."""
+
+    code = "model_rests"
 
 
 class ModelThrottled(ModelFailed):

@@ -1,13 +1,41 @@
-"""The assistants table: one row a tenant that has settled anything."""
+"""The assistants table: one row a tenant that has settled anything; its fallbacks, its models' health."""
 
-from metachat.domain.assistant.model import Profile
+import base64
+from datetime import timedelta
+
+from metachat.domain.assistant.model import Failed, Fallback, Health, Profile, Provider
 from metachat.foundation import crypto
 from metachat.foundation.scope import Scope
 
 _PROFILE = """
     SELECT brand_name, tone, answer_language, instructions, provider, model, base_url, api_key_sealed,
-           temperature, max_tokens
+           temperature, max_tokens, (
+             SELECT jsonb_agg(jsonb_build_array(provider, model, base_url, encode(api_key_sealed, 'base64'))
+                              ORDER BY place)
+             FROM assistant_fallbacks WHERE tenant_id = :tenant
+           ) AS fallbacks
     FROM assistants WHERE tenant_id = :tenant
+"""
+
+_DROP_FALLBACKS = "DELETE FROM assistant_fallbacks WHERE tenant_id = :tenant"
+
+_ADD_FALLBACK = """
+    INSERT INTO assistant_fallbacks (tenant_id, place, provider, model, base_url, api_key_sealed)
+    VALUES (:tenant, :place, :provider, :model, :base_url, :api_key_sealed)
+"""
+
+_NOTE_FAILURE = """
+    INSERT INTO model_health AS h (tenant_id, provider, endpoint, failures, last_code, failed_at,
+                                   resting_until)
+    VALUES (:tenant, :provider, :endpoint, 1, :code, :now, :resting_until)
+    ON CONFLICT (tenant_id, provider, endpoint) DO UPDATE SET
+      failures = h.failures + 1, last_code = excluded.last_code, failed_at = excluded.failed_at,
+      resting_until = coalesce(excluded.resting_until, h.resting_until)
+"""
+
+_HEALTH = """
+    SELECT provider, endpoint, failures, last_code, failed_at, resting_until FROM model_health
+    WHERE tenant_id = :tenant ORDER BY failed_at DESC LIMIT 20
 """
 
 # One statement for first and later times, so that two administrators saving at once cannot fail.
@@ -31,7 +59,9 @@ async def profile(scope: Scope, key: bytes) -> Profile:
         return Profile()
     sealed = row.pop("api_key_sealed")
     opened = None if sealed is None else crypto.unseal(key, sealed, _place(scope)).decode()
-    return Profile(**row, api_key=opened)
+    stored = enumerate(row.pop("fallbacks") or (), start=1)
+    fallbacks = tuple(_opened(scope, key, place, *columns) for place, columns in stored)
+    return Profile(**row, api_key=opened, fallbacks=fallbacks)
 
 
 async def save(scope: Scope, key: bytes, settled: Profile) -> None:
@@ -52,6 +82,46 @@ async def save(scope: Scope, key: bytes, settled: Profile) -> None:
         max_tokens=settled.max_tokens,
         now=scope.now,
     )
+    await scope.db.execute(_DROP_FALLBACKS, tenant=scope.tenant)
+    for place, fallback in enumerate(settled.fallbacks, start=1):
+        await scope.db.execute(
+            _ADD_FALLBACK,
+            tenant=scope.tenant, place=place, provider=fallback.provider, model=fallback.model,
+            base_url=fallback.base_url, api_key_sealed=_sealed(scope, key, place, fallback.api_key),
+        )  # fmt: skip
+
+
+async def note_failure(scope: Scope, failed: Failed) -> None:
+    """Counts a failure of one of the tenant's models."""
+    resting_until = scope.now + timedelta(seconds=failed.rests_for) if failed.rests_for else None
+    await scope.db.execute(
+        _NOTE_FAILURE,
+        tenant=scope.tenant, provider=failed.provider, endpoint=failed.endpoint, code=failed.code,
+        now=scope.now, resting_until=resting_until,
+    )  # fmt: skip
+
+
+async def health(scope: Scope) -> list[Health]:
+    """Reads what is known of the tenant's models that have failed."""
+    return [Health(**row) for row in await scope.db.all(_HEALTH, tenant=scope.tenant)]
+
+
+def _opened(
+    scope: Scope, key: bytes, place: int, provider: Provider, model: str, base_url: str | None,
+    sealed: str | None,
+) -> Fallback:  # fmt: skip
+    if sealed is None:
+        return Fallback(provider, model, base_url)
+    secret = crypto.unseal(key, base64.b64decode(sealed), _fallback_place(scope, place))
+    return Fallback(provider, model, base_url, secret.decode())
+
+
+def _sealed(scope: Scope, key: bytes, place: int, secret: str | None) -> bytes | None:
+    return None if secret is None else crypto.seal(key, secret.encode(), _fallback_place(scope, place))
+
+
+def _fallback_place(scope: Scope, place: int) -> bytes:
+    return b"assistant_fallbacks.api_key:" + scope.tenant.bytes + bytes((place,))
 
 
 def _place(scope: Scope) -> bytes:

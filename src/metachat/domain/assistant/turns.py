@@ -11,7 +11,7 @@ import msgspec
 
 from metachat.domain import conversations
 from metachat.domain.assistant import language as languages
-from metachat.domain.assistant.actions import Search, respond
+from metachat.domain.assistant.actions import Search, note_failures, respond
 from metachat.domain.assistant.drafting import Drafting, drafting
 from metachat.domain.assistant.model import Answer, Answerer, Profile, Question, Turn
 from metachat.domain.conversations import ConversationNotFound, Gathered, Message, Reply
@@ -29,7 +29,7 @@ class Desk:
 
     search_of gives the search in a tenant's documents, answerer_of what speaks for a profile. fallback
     speaks where that fails, None for nobody. patience is how many seconds one answer may take, restarts how
-    often one turn begins anew because the customer wrote more.
+    often one turn begins anew because the customer wrote more. begun hears of each turn that begins.
     """
 
     database: Database
@@ -40,6 +40,7 @@ class Desk:
     patience: float = 60
     attempts: int = 4
     restarts: int = 2
+    begun: Callable[[Gathered], None] | None = None
 
 
 async def take_turn(job: Job, desk: Desk) -> None:
@@ -64,9 +65,11 @@ async def take_turn(job: Job, desk: Desk) -> None:
         if outcome is not None:
             break
         await _quiet(job, gathered.quiet)
+    assert outcome is not None, "the last try is not interrupted"
     async with open_scope(desk.database, job.tenant, actor="worker") as scope:
         if isinstance(outcome, Answer):
             await conversations.answer(scope, gathered, draft.id, _reply(outcome))
+            await note_failures(scope, outcome.failures)
         else:
             language = languages.detect(gathered.question)
             await conversations.apologise(scope, gathered, draft.id, reason=outcome, language=language)
@@ -79,6 +82,8 @@ async def _open(
     try:
         async with open_scope(desk.database, tenant, actor="worker") as scope:
             gathered = await conversations.gather(scope, id)
+            if gathered is not None and desk.begun is not None:
+                desk.begun(gathered)
             if gathered is not None and gathered.asks and not _wants_person(gathered):
                 return gathered, await desk.profile_of(scope)
             if gathered is not None and not gathered.asks:
@@ -143,6 +148,7 @@ async def _answer(
         history=tuple(turn for turn in map(_turn, gathered.history) if turn is not None),
         profile=profile,
         language=conversation.language or conversation.locale,
+        tenant=conversation.tenant_id,
     )
     try:
         async with asyncio.timeout(desk.patience):
@@ -151,6 +157,7 @@ async def _answer(
                 search=desk.search_of(conversation.tenant_id),
                 answerer=desk.answerer_of(profile),
                 on_text=draft.say,
+                on_restart=draft.restart,
                 fallback=desk.fallback,
             )
     except DatabaseAway:

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 
 from metachat.domain.assistant.extractive import Extractive
 from metachat.domain.assistant.model import Answerer, Provider
+from metachat.domain.assistant.models.chain import Chain
 from metachat.domain.assistant.models.hosted import Hosted
 from metachat.domain.knowledge import Embedder
 from metachat.foundation.outbound import Outbound
+
+__all__ = ["Chain", "answerers"]
 
 
 def answerers(embedder: Embedder, outbound: Outbound) -> Mapping[Provider, Answerer]:

@@ -40,7 +40,8 @@ from metachat.foundation.outbound import Limits, Outbound, Unreachable
 # in after that.
 _WHOLE, _FIRST_WORD, _TRIES_AFTER_FIRST = 45.0, 20.0, 1
 _MOST_TOKENS = 1_024
-_LIMITS = Limits(bytes=4 * 1024 * 1024, seconds=60.0)
+# A worker asks for as many answers at a time as its settings let it.
+_LIMITS = Limits(bytes=4 * 1024 * 1024, seconds=60.0, connections=2_000)
 _KEPT_MODELS = 64
 
 _NAMED: tuple[tuple[type[Exception], type[ModelFailed]], ...] = (
