@@ -256,7 +256,7 @@ async def test_a_status_that_comes_before_our_send_has_returned_is_not_lost(shop
     ours = await sent(shop, None)
     await shop.deliver(told(statuses=[meta.status(id, "delivered")]))
     await shop.work()
-    assert await status_of(shop, ours["id"]) == "sent"
+    assert await status_of(shop, ours["id"]) == "queued"
     async with open_scope(shop.worker, shop.tenant, actor="worker") as scope:
         await scope.db.execute(NAME_IT, p=id, id=ours["id"])
         await progress.advance(scope, Progress(shop.channel.id, id, "sent"))

@@ -32,6 +32,7 @@ from metachat.domain.conversations.model import (
 from metachat.domain.conversations.phrases import say
 from metachat.domain.conversations.progress import advance
 from metachat.domain.conversations.reading import Cursor, Tally, cited, list_conversations, tally, transcript
+from metachat.domain.conversations.resending import MessageNotFound, NotFailed, resend
 from metachat.domain.conversations.turns import answer, apologise, find_draft, gather, pass_on, save_draft
 from metachat.domain.conversations.wordless import acknowledge
 
@@ -45,8 +46,10 @@ __all__ = [
     "EmptyMessage",
     "Gathered",
     "Message",
+    "MessageNotFound",
     "MessageTooLong",
     "NotAMember",
+    "NotFailed",
     "Reply",
     "State",
     "Tally",
@@ -70,6 +73,7 @@ __all__ = [
     "receive",
     "receive_in",
     "release",
+    "resend",
     "save_draft",
     "say",
     "spoken_language",

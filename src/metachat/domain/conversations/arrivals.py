@@ -22,6 +22,7 @@ from metachat.domain.channels import (
 )
 from metachat.domain.channels.inbox import Row
 from metachat.domain.channels.inbox.model import State
+from metachat.domain.conversations.deliveries import tidying
 from metachat.domain.conversations.effects import apply
 from metachat.domain.conversations.late import Later
 from metachat.foundation.clock import now
@@ -79,7 +80,7 @@ async def tidy_daily(database: Database) -> None:
 async def forget_old(job: Job, database: Database) -> None:
     """Delete what was kept long enough, step by step, and come again tomorrow."""
     async with database.transaction() as db:
-        deleted = await inbox.forget_old(db)
+        deleted = await inbox.forget_old(db) + await tidying.forget_old(db)
         again = now() + (timedelta(seconds=1) if deleted else timedelta(days=1))
         await enqueue(db, _TIDY, {}, lane=_TIDY, tenant=None, dedupe_key=_TIDY, run_at=again)
         await finish(db, job)

@@ -267,6 +267,27 @@ UPDATE conversations c SET last_text = :preview FROM revised
 WHERE c.tenant_id = :tenant AND c.id = revised.conversation_id AND c.last_seq = revised.seq
 """
 
+# A message that failed goes out again under its old number in the transcript.
+QUEUE_AGAIN = f"""
+WITH again AS (
+  UPDATE messages m SET status = 'queued', provider_id = NULL,
+    detail = (m.detail - '{{failed,errors,sent_as}}'::text[]) || :detail::jsonb
+      || jsonb_build_object('resent', coalesce((m.detail->>'resent')::int, 0) + 1)
+  FROM channels ch
+  WHERE m.tenant_id = :tenant AND m.id = :message AND m.conversation_id = :id AND m.status = 'failed'
+    AND ch.tenant_id = :tenant AND ch.id = m.channel_id AND ch.kind = ANY(:kinds::text[])
+  RETURNING m.*
+), queued AS (
+  INSERT INTO deliveries (tenant_id, message_id, round, created_at)
+  SELECT tenant_id, id, (detail->>'resent')::int, :now FROM again
+)
+SELECT {_MESSAGE} FROM again
+"""  # noqa: S608
+
+HAS_MESSAGE = """
+SELECT true FROM messages WHERE tenant_id = :tenant AND conversation_id = :id AND id = :message
+"""
+
 # Keeps the furthest step and holds the row: whoever learns of the message itself waits here.
 ADVANCE_RECEIPT = """
 INSERT INTO receipts AS r (tenant_id, channel_id, provider_id, status, detail, at)

@@ -43,8 +43,10 @@ class Delivery:
         """The whole message, before it is cut."""
         template, choices = self.detail.get("template"), self.detail.get("choices")
         return Outgoing(
-            message=self.message, to=self.external_id, phone=self.phone, text=self.text, reference="",
-            enclosure=_enclosure(self.detail.get("enclosure")),
+            message=self.message, to=self.external_id, phone=self.phone, reference="",
+            # What was sent without words shows its form in the transcript, not on the telephone.
+            text="" if self.detail.get("wordless") else self.text,
+            enclosure=_enclosure(self.detail.get("attachment")),
             template=template if isinstance(template, dict) else None,
             choices=tuple(map(str, choices)) if isinstance(choices, list) else (),
             reply_to=self.detail.get("reply_to"),
@@ -78,5 +80,5 @@ def _enclosure(told: Any) -> Enclosure | None:
         return None
     return Enclosure(
         sha256=str(told["sha256"]), media_type=str(told.get("media_type", "")),
-        name=str(told.get("name", "")), size=int(told.get("size", 0)),
+        name=str(told.get("name", "")), size=int(told.get("size") or 0),
     )  # fmt: skip

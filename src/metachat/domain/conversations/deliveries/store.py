@@ -118,24 +118,6 @@ WHERE d.tenant_id = :tenant AND d.message_id = :message AND d.part = :part AND d
 RETURNING d.message_id AS id
 """
 
-# A message that failed goes out again under its old number in the transcript.
-QUEUE_AGAIN = """
-WITH again AS (
-  UPDATE messages m SET status = 'queued', provider_id = NULL,
-    detail = (m.detail - 'failed' - 'errors' - 'sent_as') || :detail::jsonb
-      || jsonb_build_object('resent', coalesce((m.detail->>'resent')::int, 0) + 1)
-  FROM channels ch
-  WHERE m.tenant_id = :tenant AND m.id = :message AND m.conversation_id = :id AND m.status = 'failed'
-    AND ch.tenant_id = :tenant AND ch.id = m.channel_id AND ch.kind = ANY(:kinds::text[])
-  RETURNING m.*
-), queued AS (
-  INSERT INTO deliveries (tenant_id, message_id, round, created_at)
-  SELECT tenant_id, id, (detail->>'resent')::int, :now FROM again
-)
-SELECT id, conversation_id, seq, author, author_id, text, provider_id, status, declined, citations, detail,
-  answered_by, created_at FROM again
-"""
-
 # Each limit's row is changed once for all messages that wait for it in this worker.
 TAKE = """
 INSERT INTO paces AS p (key, due, pause, burst, granted)
