@@ -10,6 +10,10 @@ from metachat.foundation.errors import EXIT, Refusal
 
 def main() -> None:
     """Run the command line."""
+    if sys.argv[1:2] == ["config"]:
+        # Without the weight of the parser that the others share: a check must be quick.
+        with plain_refusals():
+            sys.exit(importlib.import_module("metachat.cli.config").run(sys.argv[2:]))
     # Imported here, since the children of `metachat up` do without it: with the parser come 20 MB.
     group = importlib.import_module("metachat.cli.group")
     with plain_refusals():

@@ -1,115 +1,118 @@
-"""`metachat config`: check, show and explain the configuration, without starting anything."""
+"""`metachat config`: check, show and explain the configuration, without starting anything.
 
+Parsed with the standard library: it runs before every start and in every build, and typer alone takes longer
+than the whole check.
+"""
+
+import argparse
+import importlib
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
-
-from metachat.foundation.settings import Process
-from metachat.operations.config import check as checking
-from metachat.operations.config import explain as explaining
-
-app = typer.Typer(
-    no_args_is_help=True, help="Check, show and explain the configuration.", rich_markup_mode=None,
-    add_completion=False,
-)  # fmt: skip
-
-EnvFile = Annotated[
-    Path | None,
-    typer.Option("--env-file", help="Look at this file and nothing else.", show_default="the environment"),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+from metachat.foundation.settings import PROCESSES
 
 _WRONG = 78  # EX_CONFIG
+_EXAMPLES = """\
+examples:
+  metachat config check
+  metachat config check --env-file production.env --production --json
+  metachat config check --reach --process worker
+"""
 
 
-@app.command("check")
-def check(
-    env_file: EnvFile = None,
-    production: Annotated[
-        bool, typer.Option("--production", help="Apply the rules of production, whatever is configured.")
-    ] = False,
-    as_json: AsJson = False,
-    reach: Annotated[
-        bool, typer.Option("--reach", help="Also open each service, for 3 seconds at most.")
-    ] = False,
-    process: Annotated[
-        Process | None,
-        typer.Option(help="What this process reads and needs.", show_default="all that is given"),
-    ] = None,
-) -> None:
-    """Tell everything that is wrong; exits 78 when something is, 0 otherwise.
+def run(arguments: list[str]) -> int:
+    """Run `metachat config` with what follows it; gives the exit code."""
+    told = _parser().parse_args(arguments or ["--help"])
+    return told.run(told)
 
-    \b
-    Examples:
-      metachat config check
-      metachat config check --env-file production.env --production --json
-      metachat config check --reach --process worker
-    """
-    checked = checking.check(env_file, process, "production" if production else None)
+
+def check(told: argparse.Namespace) -> int:
+    """Tell everything that is wrong; exits 78 when something is, 0 otherwise."""
+    checking = _operations("check")
+    checked = checking.check(told.env_file, told.process, "production" if told.production else None)
     problems = checked.examined.problems
-    if reach:
-        from metachat.operations.config.reach import reach as reached
-
-        problems = [*problems, *reached(checked.examined.values, process)]
-    if as_json:
+    if told.reach:
+        problems = [*problems, *_operations("reach").reach(checked.examined.values, told.process)]
+    if told.json:
         print(checking.as_json(problems))
     elif problems:
         print(checking.as_text(problems), file=sys.stderr)
     else:
         print(checking.summary(checked))
-    if problems:
-        raise typer.Exit(_WRONG)
+    return _WRONG if problems else 0
 
 
-@app.command("show")
-def show(env_file: EnvFile = None, as_json: AsJson = False) -> None:
+def show(told: argparse.Namespace) -> int:
     """Print the configuration in effect and where each value comes from; secrets as dots."""
-    from metachat.operations.config import show as showing
-
-    shown = showing.show(env_file)
-    print(showing.as_json(shown) if as_json else showing.as_text(shown))
-
-
-@app.command("explain")
-def explain(name: Annotated[str, typer.Argument(help="A setting, with or without METACHAT_.")]) -> None:
-    """Tell all about one setting.
-
-    \b
-    Examples:
-      metachat config explain METACHAT_PUBLIC_URL
-      metachat config explain session_secret
-    """
-    print(explaining.explain(name))
+    showing = _operations("show")
+    shown = showing.show(told.env_file)
+    print(showing.as_json(shown) if told.json else showing.as_text(shown))
+    return 0
 
 
-@app.command("schema")
-def schema() -> None:
+def explain(told: argparse.Namespace) -> int:
+    """Tell all about one setting, named with or without METACHAT_."""
+    print(_operations("explain").explain(told.name))
+    return 0
+
+
+def schema(_: argparse.Namespace) -> int:
     """Print the JSON Schema of all settings."""
-    from metachat.operations.config import pages
+    print(_operations("pages").schema(), end="")
+    return 0
 
-    print(pages.schema(), end="")
 
-
-@app.command("example")
-def example() -> None:
+def example(_: argparse.Namespace) -> int:
     """Print a file with all settings, to fill in."""
-    from metachat.operations.config import pages
+    print(_operations("pages").example(), end="")
+    return 0
 
-    print(pages.example(), end="")
 
-
-@app.command("fix-permissions")
-def fix_permissions(env_file: EnvFile = None, as_json: AsJson = False) -> None:
+def fix_permissions(told: argparse.Namespace) -> int:
     """Make files with secrets readable for their owner only (mode 600)."""
-    from metachat.operations.config import permissions
-
-    changed = [str(path) for path in permissions.fix(env_file)]
-    if as_json:
+    changed = [str(path) for path in _operations("permissions").fix(told.env_file)]
+    if told.json:
         print(json.dumps({"changed": changed}))
-    elif changed:
-        print("\n".join(f"{path}: mode 600 now" for path in changed))
     else:
-        print("All are readable for their owner only.")
+        print("\n".join(f"{path}: mode 600 now" for path in changed) or "All are for their owner only.")
+    return 0
+
+
+def _operations(name: str) -> Any:
+    return importlib.import_module(f"metachat.operations.config.{name}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "metachat config", description="Check, show and explain the configuration.", allow_abbrev=False
+    )
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, verb in _VERBS.items():
+        sentence = verb.__doc__ or ""
+        one = verbs.add_parser(
+            name, help=sentence, description=sentence, epilog=_EXAMPLES if verb is check else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+        )  # fmt: skip
+        one.set_defaults(run=verb)
+        if verb is explain:
+            one.add_argument("name", help="such as METACHAT_PUBLIC_URL, or public_url")
+        if verb in (check, show, fix_permissions):
+            one.add_argument("--env-file", type=Path, help="look at this file and nothing else")
+            one.add_argument("--json", action="store_true", help="print JSON for programs")
+        if verb is check:
+            one.add_argument("--production", action="store_true", help="apply the rules of production")
+            one.add_argument("--reach", action="store_true", help="also open each service, 3 s at most")
+            one.add_argument("--process", choices=PROCESSES, help="ask for what this process reads and needs")
+    return parser
+
+
+_VERBS = {
+    "check": check,
+    "show": show,
+    "explain": explain,
+    "schema": schema,
+    "example": example,
+    "fix-permissions": fix_permissions,
+}

@@ -114,9 +114,9 @@ def _hosts(text: str, default_port: int) -> tuple[tuple[str, int], ...]:
 
 def _host_and_port(text: str, default_port: int) -> tuple[str, int]:
     if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
+        host, closed, rest = text[1:].partition("]")
         try:
-            IPv6Address(host)
+            IPv6Address(host if closed else "")
         except ValueError:
             raise Fault("names no valid IPv6 address in its brackets") from None
         if rest and not rest.startswith(":"):
