@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
@@ -61,6 +62,7 @@ def create_app(
         # Where no area answers, a browser still gets a page.
         exception_handlers={**problems.HANDLERS, **dashboard.problems.HANDLERS},
         openapi_config=api.config(),
+        cors_config=_other_origins(platform.settings.cors_origins),
         request_max_body_size=_BODY_LIMIT,
         logging_config=None,
     )
@@ -68,6 +70,12 @@ def create_app(
     # without the envelope as well.
     enveloped = Envelope(Dispatcher({"chat": cast(ASGIApp, chat.door(platform))}, framework), drain, metrics)
     return Dispatcher({"hooks": cast(ASGIApp, hooks.door(platform, metrics))}, behind(enveloped))
+
+
+def _other_origins(origins: tuple[str, ...]) -> CORSConfig | None:
+    # Only with a token in the header: no other origin ever speaks with a signed-in person's cookies.
+    headers = ["Authorization", "Content-Type"]
+    return CORSConfig(allow_origins=list(origins), allow_headers=headers) if origins else None
 
 
 def _areas() -> list[Sequence[ControllerRouterHandler]]:

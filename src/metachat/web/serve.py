@@ -26,7 +26,7 @@ _BACKLOG = 2048
 
 def run(settings: Settings, fd: int | None, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT: on an inherited listening socket, or on one of its own."""
-    log.configure("api", settings.log_format)
+    log.configure("api", settings.log_format, settings.log_level)
     listening = socket.socket(fileno=fd) if fd is not None else _listen(host, port)
     uvloop.run(_serve(settings, listening))
 

@@ -18,7 +18,7 @@ AT_ONCE = {"document": 2}
 
 def main(settings: Settings) -> None:
     """Be the worker process; raises DatabaseAway."""
-    configure("worker", settings.log_format)
+    configure("worker", settings.log_format, settings.log_level)
     uvloop.run(run(settings))
 
 
@@ -34,13 +34,18 @@ async def run(settings: Settings) -> None:
         database = await Database.open(address, size=3, announcer=platform.announcer)
         try:
             await wiring.begin(platform)
-            limits = Limits(in_flight=settings.turns_in_flight, at_once=AT_ONCE)
+            limits = Limits(in_flight=settings.turns_in_flight, at_once=places(settings.turns_in_flight))
             loop = Loop(database, platform.listener, wiring.HANDLERS, platform, limits)
             log.info("worker ready", worker=loop.owner, in_flight=limits.in_flight)
             await loop.run(stop)
             log.info("worker stopped", worker=loop.owner, done=loop.done, failed=loop.failed)
         finally:
             await database.close()
+
+
+def places(in_flight: int) -> dict[str, int]:
+    """How many lanes of a sort work at once: a provider that takes long leaves places for answers."""
+    return {**AT_ONCE, "delivery": max(1, in_flight // 2)}
 
 
 def unhurried(dsn: str) -> str:
