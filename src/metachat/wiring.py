@@ -18,6 +18,7 @@ from metachat.domain.conversations import arrivals
 from metachat.domain.conversations.attachments import sweeping
 from metachat.domain.knowledge import Embedder, Passage
 from metachat.domain.knowledge.embedding.bundled import BundledEmbedder
+from metachat.foundation import simulated
 from metachat.foundation.blobs import DiskBlobs
 from metachat.foundation.db import Database
 from metachat.foundation.ids import DocumentId, TenantId
@@ -59,7 +60,8 @@ class Platform:
     def senders(self) -> Mapping[str, Sender]:
         """Who delivers for us, by the kind of channel."""
         sending = import_module("metachat.domain.channels.whatsapp.sending")
-        return {"whatsapp": cast("Sender", sending.sender(self.settings.graph_url))}
+        known = () if self.settings.production else (simulated.detour(self.settings.data_dir),)
+        return {"whatsapp": cast("Sender", sending.sender(self.settings.graph_url, *known))}
 
     @property
     def media(self) -> DiskBlobs:

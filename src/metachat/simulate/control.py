@@ -191,7 +191,7 @@ class Control:
         changed = replace(self._world.limits.rates, **given)
         if changed.number_per_second <= 0:
             raise Invalid("number_per_second is above 0")
-        self._world.limits.rates = changed
+        self._world.limits.change(changed)
         return answer(asdict(changed))
 
     def seed(self, request: Request) -> Answer:

@@ -25,6 +25,11 @@ class Limits:
         self.rates = rates
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
+    def change(self, rates: Rates) -> None:
+        """Begin anew with other limits."""
+        self.rates = rates
+        self._full_at.clear()
+
     def take(self, number: str, wa_id: str) -> None:
         """Count one message; raises GraphError 130429 or 131056, and then nothing is counted."""
         rates, now = self.rates, time.monotonic()

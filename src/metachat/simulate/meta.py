@@ -127,6 +127,8 @@ class Meta:
     def unplug(self, seconds: float) -> None:
         """Close the port for some seconds; nobody can speak to it meanwhile, not even this."""
         self.call("POST", "unplug", {"seconds": seconds})
+        with self._lock:
+            self.close()  # before it is cut
 
     def state(self) -> dict[str, Any]:
         """Everything but the messages."""

@@ -134,7 +134,7 @@ class World:
         elif message.step == "failed" or _ORDER[step] <= _ORDER[message.step]:
             return False
         message.step, message.error = step, error or message.error
-        if self._watchers:
+        if self._watchers and message.type not in SIGNS:
             self.tell({"event": "message", "message": message.shown()})
         return True
 

@@ -37,7 +37,8 @@ async def diagnose(graph: Graph, channel: Channel, key: bytes, callback: str) ->
     """Check a channel; what cannot be told because of something found before is left out."""
     credentials = opened(channel, key)
     found = [_complete(credentials)]
-    found += await doorstep.checks(callback, credentials, at_home=doorstep.is_local(graph.url))
+    local = doorstep.is_local(graph.address_for(credentials.access_token))
+    found += await doorstep.checks(callback, credentials, at_home=local)
     if not credentials.access_token:
         return found
     about, checks = await _token(graph, credentials)

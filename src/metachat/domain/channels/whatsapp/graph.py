@@ -2,7 +2,7 @@
 
 import email.utils
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,15 +25,16 @@ _MEDIA_HOSTS = (".fbsbx.com", ".facebook.com", ".whatsapp.net", ".fbcdn.net")
 class Graph:
     """One process's way to the Graph API, for every channel; raises NotSent for whatever goes wrong."""
 
-    def __init__(self, url: str, *, patience: float = 15) -> None:
-        self._url = url.rstrip("/")
+    def __init__(
+        self, url: str, *, patience: float = 15, detour: Callable[[str], str | None] = lambda token: None
+    ) -> None:
+        self._url, self._detour = url.rstrip("/"), detour
         self._patience = patience
         self._session: aiohttp.ClientSession | None = None
 
-    @property
-    def url(self) -> str:
-        """The address that it talks to, without a slash at the end."""
-        return self._url
+    def address_for(self, token: str) -> str:
+        """Where a token leads, without a slash at the end: a simulator's own leads to it."""
+        return self._detour(token) or self._url
 
     async def get(self, token: str, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Read an object; the query must hold no secret that is worth more than the token itself."""
@@ -59,7 +60,7 @@ class Graph:
     @asynccontextmanager
     async def download(self, token: str, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
         """Open a file at an address that the API has named; only Meta's own hosts get the token."""
-        self._must_be_metas(url)
+        self._must_be_metas(url, token)
         patience = aiohttp.ClientTimeout(total=self._patience * 8, sock_connect=5, sock_read=self._patience)
         async with self._open("GET", url, token, timeout=patience) as response:
             if response.status != 200:
@@ -73,7 +74,7 @@ class Graph:
             self._session = None
 
     async def _ask(self, method: str, path: str, token: str, **options: Any) -> dict[str, Any]:
-        address = f"{self._url}/{VERSION}/{path.lstrip('/')}"
+        address = f"{self.address_for(token)}/{VERSION}/{path.lstrip('/')}"
         async with self._open(method, address, token, **options) as response:
             answer = await _answer(response)
             if response.status != 200 or not isinstance(answer, dict) or "error" in answer:
@@ -115,8 +116,8 @@ class Graph:
             )
         return self._session
 
-    def _must_be_metas(self, url: str) -> None:
-        given, ours = urlsplit(url), urlsplit(self._url)
+    def _must_be_metas(self, url: str, token: str) -> None:
+        given, ours = urlsplit(url), urlsplit(self.address_for(token))
         if (given.scheme, given.netloc) == (ours.scheme, ours.netloc):
             return
         if given.scheme != "https" or not f".{given.hostname or ''}".endswith(_MEDIA_HOSTS):

@@ -122,9 +122,9 @@ class WhatsAppSender:
                 yield piece
 
 
-def sender(graph_url: str) -> WhatsAppSender:
-    """Make the sender of a process; it connects at its first use."""
-    return WhatsAppSender(Graph(graph_url))
+def sender(graph_url: str, detour: Callable[[str], str | None] = lambda token: None) -> WhatsAppSender:
+    """Make the sender of a process, which connects at its first use; detour knows tokens that lead elsewhere."""
+    return WhatsAppSender(Graph(graph_url, detour=detour))
 
 
 def _usable(credentials: Credentials) -> Credentials:
