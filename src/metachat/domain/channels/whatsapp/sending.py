@@ -123,7 +123,7 @@ class WhatsAppSender:
 
 
 def sender(graph_url: str, detour: Callable[[str], str | None] = lambda token: None) -> WhatsAppSender:
-    """Make the sender of a process, which connects at its first use; detour knows tokens that lead elsewhere."""
+    """Make the sender of a process, connected at its first use; detour knows tokens that lead elsewhere."""
     return WhatsAppSender(Graph(graph_url, detour=detour))
 
 
