@@ -5,8 +5,10 @@ Run as `python -m metachat.cli.child ROLE [ARGUMENT]`. A role imports only what 
 
 import importlib
 import json
+import os
 import sys
 import time
+from pathlib import Path
 
 from metachat.cli import plain_refusals
 from metachat.foundation import settings
@@ -33,6 +35,13 @@ def api(fd: str) -> None:
 def worker() -> None:
     """Work on jobs."""
     importlib.import_module("metachat.worker").main(settings.load(process="worker"))
+
+
+def hand(folder: str) -> None:
+    """Write the secrets that come from elsewhere than the data folder as files, and print their names."""
+    handing = importlib.import_module("metachat.operations.secrets.handing")
+    secrets = importlib.import_module("metachat.operations.secrets")
+    print(json.dumps(handing.hand(secrets.place_of(os.environ), Path(folder))))
 
 
 def prepare() -> None:
@@ -68,6 +77,7 @@ ROLES = {
     "supervise": supervise,
     "api": api,
     "worker": worker,
+    "hand": hand,
     "prepare": prepare,
     "demo-seed": demo_seed,
     "demo-wait": demo_wait,

@@ -3,13 +3,13 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
-from metachat.foundation.settings import Mode, data_dir
-from metachat.foundation.settings.sources import of_process
-from metachat.operations.secrets import Place, Store, open_store
+from metachat.foundation.settings import Mode
+from metachat.operations.secrets import Place, Store, open_store, place_of
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Name = Annotated[str, typer.Argument(help="The secret, as its setting is named: session_secret.")]
@@ -18,14 +18,9 @@ EXAMPLES = "age:/etc/metachat/secrets.age, vault:https://host:8200/mount/path, .
 
 
 def place(address: str | None = None) -> Place:
-    """Where the settings say that the secrets are, or the same machine's view of another address.
-
-    The settings are not validated as a whole: with these verbs, what is wrong with them is mended.
-    """
-    gathered = of_process(os.environ)
-    told = gathered.text("secrets_store") if address is None else address
-    production = gathered.text("production").lower() not in ("", "false", "0", "no")
-    return Place(told, data_dir().absolute(), dict(os.environ), production)
+    """Where the settings say that the secrets are, or the same machine's view of another address."""
+    told = place_of(dict(os.environ))
+    return told if address is None else replace(told, address=address)
 
 
 def store(address: str | None = None) -> Store:

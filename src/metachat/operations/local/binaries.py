@@ -68,7 +68,11 @@ def _make_account() -> None:
         raise NoAccount(f"There is no useradd on this machine. {advice}")
     argv = [useradd, "--system", "--user-group", "--no-create-home", "--home-dir", str(ROOT_HOME)]
     done = subprocess.run(
-        [*argv, "--shell", "/usr/sbin/nologin", ACCOUNT], capture_output=True, text=True, check=False
+        [*argv, "--shell", "/usr/sbin/nologin", ACCOUNT],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C"},
     )
     if done.returncode != 0 and not _exists(ACCOUNT):
         raise NoAccount(f"useradd said: {done.stderr.strip()} {advice}")

@@ -1,6 +1,7 @@
 """The platform's own secrets: made at the first start, kept in `secrets.env`."""
 
 import secrets
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -20,16 +21,23 @@ ROLES = {
 }
 
 
-def ensure(data: Path, cluster: Cluster) -> None:
-    """Make what is missing; addresses are made anew, since the folder may have been moved."""
+def ensure(data: Path, cluster: Cluster, elsewhere: Collection[str] = ()) -> None:
+    """Make what is missing, but for keys that are kept elsewhere.
+
+    Addresses are made anew, since the folder may have been moved.
+    """
     known = read_secrets(data)
-    values = {**known, **{name: known.get(name) or secrets.token_urlsafe(32) for name in _KEYS}}
+    values = {
+        **known,
+        **{name: known.get(name) or secrets.token_urlsafe(32) for name in _KEYS if name not in elsewhere},
+    }
     for name, role in ROLES.items():
         password = _password(known.get(name)) or secrets.token_urlsafe(24)
         values[name] = cluster.dsn(role, DATABASE, password)
     if values != known:
         write_secrets(data, values)
-    write(data / CLI_TOKEN_FILE, values["cli_token"] + "\n", 0o600)
+    if "cli_token" in values:
+        write(data / CLI_TOKEN_FILE, values["cli_token"] + "\n", 0o600)
 
 
 def passwords(data: Path) -> dict[str, str]:

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from metachat.foundation.errors import Kind, Refusal
@@ -17,6 +17,7 @@ from metachat.operations.local import folder, keys, listening, state
 from metachat.operations.local.children import Child, die_with_parent
 from metachat.operations.local.postgres import Cluster
 from metachat.operations.local.supervisor import Supervisor
+from metachat.operations.secrets import handing
 
 READY_SECONDS = 60.0
 OWNER_FILE = "owner.txt"
@@ -57,6 +58,7 @@ class Up:
 
     settings: Settings
     demo: str | None = "demo-seed"
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
 
     @property
     def data(self) -> Path:
@@ -103,12 +105,14 @@ def run(up: Up, say: Callable[[str], None]) -> None:
         claim = folder.claim(up.data)
         socket = listening.listen(up.settings.host, up.settings.port)
         words += [f"data folder {up.data}", f"port {up.settings.port}"]
+    handed = handing.default_folder(up.data)
     cluster = Cluster(up.data / "postgres")
     supervisor = Supervisor(cluster, up.data, up.local_address, say)
     try:
         with supervisor.signals():
             try:
-                _database(cluster, up, steps)
+                up, elsewhere = _secrets(up, handed, steps)
+                _database(cluster, up, elsewhere, steps)
                 _processes(up, supervisor, socket.fileno(), steps)
                 welcome = _first_start(up, supervisor, steps)
                 if not supervisor.stopping:
@@ -123,6 +127,7 @@ def run(up: Up, say: Callable[[str], None]) -> None:
                 say("Stopped; nothing is left running.")
     finally:
         (up.data / state.STATE_FILE).unlink(missing_ok=True)
+        handing.clear(handed)
         socket.close()
         claim.release()
 
@@ -136,21 +141,35 @@ def _refuse_another_database() -> None:
         )
 
 
-def _database(cluster: Cluster, up: Up, steps: Steps) -> None:
+def _secrets(up: Up, folder: Path, steps: Steps) -> tuple[Up, list[str]]:
+    """Hand secrets from elsewhere than the data folder over as files; tells which they are."""
+    if not handing.is_needed(up.environment):
+        return up, []
+    with steps("secrets") as words:
+        # In a child: the library of a store would stay in the supervisor for good.
+        names = json.loads(_run_child(up, "hand", str(folder)))
+        theirs = [name for name in names if name in keys.ROLES]
+        if theirs:
+            raise OwnDatabase(f"The secrets store or systemd's credentials hold {', '.join(theirs)}.")
+        words.append(f"{len(names)} handed over in memory")
+    return replace(up, environment=handing.environment_with(folder, up.environment)), names
+
+
+def _database(cluster: Cluster, up: Up, elsewhere: list[str], steps: Steps) -> None:
     with steps("database") as words:
         made = not (cluster.folder / "superuser.password").exists()
         cluster.ensure()
         cluster.start()
         words.append("Postgres 18, made" if made else "Postgres 18, with the data of before")
     with steps("schema") as words:
-        keys.ensure(up.data, cluster)
+        keys.ensure(up.data, cluster, elsewhere)
         applied = _run_child(up, "prepare").splitlines()
         words.append(f"{len(applied)} migrations applied" if applied else "up to date")
 
 
-def _run_child(up: Up, command: str) -> str:
+def _run_child(up: Up, command: str, *arguments: str) -> str:
     """Run a command of ours to its end and return what it printed; raises StepFailed with its words."""
-    argv = [sys.executable, "-m", CHILD, command]
+    argv = [sys.executable, "-m", CHILD, command, *arguments]
     done = subprocess.run(
         argv, env=_environment(up), capture_output=True, text=True, check=False,
         preexec_fn=die_with_parent(signal.SIGKILL),
@@ -176,9 +195,9 @@ def _processes(up: Up, supervisor: Supervisor, socket: int, steps: Steps) -> Non
 
 
 def _environment(up: Up) -> dict[str, str]:
-    """Settings for the children; secrets they read from the data folder themselves."""
+    """Settings for the children; secrets they read themselves, from files."""
     return {
-        **os.environ,
+        **up.environment,
         "METACHAT_DATA_DIR": str(up.data),
         "METACHAT_HOST": up.settings.host,
         "METACHAT_PORT": str(up.settings.port),

@@ -16,7 +16,7 @@ from metachat.operations.secrets.contract import (
     UnfitName,
     UnfitValue,
 )
-from metachat.operations.secrets.opening import Place, open_store
+from metachat.operations.secrets.opening import Place, open_store, place_of
 
 __all__ = [
     "Described",
@@ -35,4 +35,5 @@ __all__ = [
     "UnfitName",
     "UnfitValue",
     "open_store",
+    "place_of",
 ]

@@ -14,11 +14,11 @@ from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.settings import CREDENTIALS, DECLARED, Secret, variable
 from metachat.foundation.settings.sources import of_process
 from metachat.operations.secrets.contract import fit_name, read_all
-from metachat.operations.secrets.opening import Place, open_store
+from metachat.operations.secrets.opening import Place, open_store, place_of
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory; the folder in it is made private, and checked
 
-# The token of this machine's command line lies in the data folder, where the command line finds it.
+# Kept in the data folder in any case, where the command line of this machine finds it.
 LOCAL = ("cli_token",)
 
 
@@ -34,17 +34,27 @@ class NotInMemory(Refusal):
     code, kind = "not_in_memory", Kind.INVALID
 
 
-def hand(place: Place, folder: Path) -> dict[str, str]:
-    """Write a process's secrets as files, and return the environment in which it finds them.
+def is_needed(environ: Mapping[str, str]) -> bool:
+    """Whether a process has secrets from elsewhere than the data folder."""
+    return bool(place_of(environ).address or _given(environ))
 
-    The environment's own secrets come first and are taken out of it, then those of systemd, then the store's.
+
+def hand(place: Place, folder: Path) -> list[str]:
+    """Write what a process is given, and what its store has, as files; tells the names.
+
+    The environment's own values come first, then systemd's credentials, then the store's.
     """
     values = {**(_stored(place) if place.address else {}), **_given(place.environ)}
-    environment = {name: text for name, text in place.environ.items() if not _is_secret(name)}
-    if values:
-        write(values, folder)
-        environment[CREDENTIALS] = str(folder)
-    return environment
+    write(values, folder)
+    return sorted(values)
+
+
+def environment_with(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which a process finds these files, and holds no secret itself."""
+    return {
+        **{name: text for name, text in environ.items() if not _is_secret(name)},
+        CREDENTIALS: str(folder),
+    }
 
 
 def write(values: Mapping[str, Secret], folder: Path) -> None:
@@ -111,7 +121,7 @@ def _given(environ: Mapping[str, str]) -> dict[str, Secret]:
         name: Secret(given.text)
         for name, given in gathered.values.items()
         # What lies in a file is read from there by whoever needs it.
-        if DECLARED[name].secret and given.text and given.file is None and name not in LOCAL
+        if DECLARED[name].secret and given.text and given.file is None
         if given.source.startswith(("environment", "credential"))
     }
 

@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from metachat.foundation.errors import Kind
-from metachat.foundation.settings import SECRETS_FILE
+from metachat.foundation.settings import SECRETS_FILE, data_dir
+from metachat.foundation.settings.sources import of_process
 from metachat.operations.secrets.contract import Store, StoreRefusal
 
 EXPECTED = (
@@ -52,6 +53,16 @@ class Place:
     def service(self, option: str, otherwise: str) -> str:
         """The address of a service that an option may replace; raises UnknownStore."""
         return secure(self.options.get(option) or otherwise)
+
+
+def place_of(environ: Mapping[str, str]) -> Place:
+    """Where an environment's settings say that the secrets are.
+
+    The settings are not validated as a whole: it is here that what is wrong with them is mended.
+    """
+    gathered = of_process(environ)
+    production = gathered.text("production").lower() not in ("", "false", "0", "no", "off")
+    return Place(gathered.text("secrets_store"), data_dir(environ).absolute(), environ, production)
 
 
 def open_store(place: Place) -> Store:
