@@ -118,7 +118,7 @@ def _flush(file: BinaryIO) -> None:
 def _folders(root: Path, age: timedelta) -> list[Path]:
     if not root.is_dir():
         return []
-    for partial in root.glob(".partial-*"):
+    for partial in root.rglob(".partial-*"):
         _delete_older(partial, max(age, timedelta(days=1)))
     return sorted(path for path in root.iterdir() if path.is_dir())
 
@@ -130,10 +130,17 @@ def _older_than(folder: Path, age: timedelta) -> list[str]:
 
 
 def _delete_older(path: Path, age: timedelta) -> bool:
+    before = time.time() - age.total_seconds()
+    aside = path.parent / f".partial-{uuid4().hex}"
     try:
-        if path.stat().st_mtime >= time.time() - age.total_seconds():
+        if path.stat().st_mtime >= before:
             return False
-        path.unlink()
+        # Taken aside first: whoever stores it again in this very moment must not lose what they stored.
+        path.rename(aside)
+        if aside.stat().st_mtime >= before:
+            aside.replace(path)
+            return False
+        aside.unlink()
     except FileNotFoundError:
         return False
     return True
