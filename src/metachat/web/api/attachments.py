@@ -42,7 +42,7 @@ class AttachmentView(msgspec.Struct, frozen=True):
 
 @dataclass
 class _UploadOperation(Operation):
-    """Describes the form that `upload` reads while it arrives, of which the framework knows nothing."""
+    """Describes the form that `attach` reads while it arrives, of which the framework knows nothing."""
 
     def __post_init__(self) -> None:
         file = Schema(
@@ -58,7 +58,7 @@ class _UploadOperation(Operation):
     "/conversations/{id:uuid}/attachments", tags=["Conversations"], operation_class=_UploadOperation,
     request_max_body_size=None,
 )  # fmt: skip
-async def upload(request: AnyRequest, id: FromPath[UUID]) -> AttachmentView:
+async def attach(request: AnyRequest, id: FromPath[UUID]) -> AttachmentView:
     """Upload a file to send with a reply; what is not sent within a day is forgotten."""
     grant, platform = await allowed(request, _MAY_WRITE), access.platform_of(request)
     talk = ConversationId(id)
@@ -74,7 +74,7 @@ async def upload(request: AnyRequest, id: FromPath[UUID]) -> AttachmentView:
 
 
 @get("/conversations/{id:uuid}/attachments/{attachment:uuid}", tags=["Conversations"])
-async def download(request: AnyRequest, id: FromPath[UUID], attachment: FromPath[UUID]) -> Stream:
+async def download_attachment(request: AnyRequest, id: FromPath[UUID], attachment: FromPath[UUID]) -> Stream:
     """Download a file; a Range gives a part of it."""
     async with access.scope(request, api_scope=ApiScope.CONVERSATIONS_READ) as scope:
         found = await attachments.find(scope, ConversationId(id), AttachmentId(attachment))
@@ -89,4 +89,4 @@ def view(attachment: Attachment) -> AttachmentView:
     return msgspec.convert(attachment, AttachmentView, from_attributes=True)
 
 
-ROUTES = [upload, download]
+ROUTES = [attach, download_attachment]

@@ -67,7 +67,8 @@ _PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/component
 # A question changes nothing, the same file again neither; sessions and passwords are each their own; what is
 # asked of a provider can't be taken back with a transaction.
 _WITHOUT_KEY = {
-    "ask", "upload", "sign_in", "change_password", "test_channel", "diagnose_channel", "subscribe_channel",
+    "ask", "upload", "attach", "sign_in", "change_password", "test_channel", "diagnose_channel",
+    "subscribe_channel",
 }  # fmt: skip
 _REPEATABLE = {
     "name": "Idempotency-Key",
