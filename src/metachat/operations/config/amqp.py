@@ -11,7 +11,7 @@ _START, _START_OK, _TUNE, _TUNE_OK, _OPEN, _OPEN_OK, _CLOSE = 10, 11, 30, 31, 40
 _LARGEST_FRAME = 128 * 1024
 
 # So that the broker says why it refuses an account, instead of hanging up.
-_CAPABILITIES = b"\x1bauthentication_failure_closet\x01"
+_SAYS_WHY = b"authentication_failure_close"
 
 
 class NotSpoken(Exception):
@@ -34,7 +34,7 @@ def open_connection(stream: BufferedRWPair, user: str, password: str, vhost: str
     """Open a connection and say goodbye; raises NotSpoken, Closed, OSError."""
     stream.write(_HEADER)
     _expect(stream, _START)
-    capabilities = _long(_CAPABILITIES)
+    capabilities = _long(_short(_SAYS_WHY) + b"t\x01")
     properties = _long(_short(b"capabilities") + b"F" + capabilities)
     response = _long(f"\0{user}\0{password}".encode())
     _send(stream, _START_OK, properties + _short(b"PLAIN") + response + _short(b"en_US"))

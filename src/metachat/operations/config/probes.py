@@ -74,7 +74,8 @@ def _redis_command(stream: BufferedRWPair, *words: str) -> None:
     if not answer:
         raise Unreached("it hung up", "Is this a Redis or Valkey server, and is TLS (rediss://) right?")
     if answer.startswith(b"-"):
-        raise Unreached(answer[1:].decode(errors="replace").strip(), "Correct the password in the URL.")
+        said = answer[1:].decode(errors="replace").strip()
+        raise Unreached(said, "Correct the password, or the number of the database, in the URL.")
     if answer.rstrip() not in (b"+OK", b"+PONG"):
         raise Unreached("it doesn't speak the protocol of Redis", "Correct host and port.")
 

@@ -1,5 +1,7 @@
 """Whether the configured services answer, with the given credentials; all at once, each in bounded time."""
 
+import os
+import socket
 import ssl
 import threading
 import time
@@ -38,7 +40,7 @@ def reach(values: Mapping[str, Any], process: Process | None) -> list[Problem]:
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     late = f"it did not answer within {SECONDS:.0f} s"
-    fix = "Correct host and port; look for a firewall on the way."
+    fix = "Correct host and port, and whether TLS is spoken there; look for a firewall on the way."
     told = [answers[one.name] if one.name in answers else _problem(one, late, fix) for one in found]
     return [problem for problem in told if problem is not None]
 
@@ -86,12 +88,20 @@ def _ask(service: Service, answers: dict[str, Problem | None]) -> None:
     except ssl.SSLError as error:
         answers[service.name] = _problem(service, f"no TLS ({error.reason})", "Does this port speak TLS?")
     except OSError as error:
-        fix = "Start the service, or correct host and port."
-        answers[service.name] = _problem(service, error.strerror or str(error), fix)
+        answers[service.name] = _problem(
+            service, _reason(error), "Start the service, or correct host and port."
+        )
     except Exception as error:  # the top of a thread: whatever it is, it must be told
         answers[service.name] = _problem(service, type(error).__name__, "Correct the address.")
     else:
         answers[service.name] = None
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "its name is not known"
+    # Some give an address for a reason where the number says it in words.
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _problem(service: Service, words: str, fix: str) -> Problem:
