@@ -89,11 +89,10 @@ def broken(data: Path) -> str | None:
         before = _hash(line)
         hashes.append(before)
     # The head may lag behind, when a crash came between the two writes; it never runs ahead.
-    head = (data / HEAD).read_text().split() if (data / HEAD).exists() else []
-    count = int(head[0]) if len(head) == 2 and head[0].isdigit() else 0
-    if lines and not head:
+    count, known = _head(data / HEAD)
+    if len(lines) > 1 and known == _BEGINNING:
         return f"{HEAD} is missing"
-    if count >= len(hashes) or (head and hashes[count] != head[-1]):
+    if count >= len(hashes) or hashes[count] != known:
         return f"there were {count} lines, and the last of them is gone or another one"
     return None
 
@@ -120,10 +119,8 @@ def _open(path: Path) -> Iterator[int]:
 
 def _append(file: int, head: Path, entry: dict[str, str]) -> None:
     tail = _tail(file)
-    last = tail.splitlines()[-1] if tail else None
-    count = _count(file, head, last)
-    entry = {**entry, "before": _BEGINNING if last is None else _hash(last)}
-    line = json.dumps(entry, ensure_ascii=False).encode()
+    count, before = _end(file, head, tail.splitlines()[-1:])
+    line = json.dumps({**entry, "before": before}, ensure_ascii=False).encode()
     # A line that a crash tore is left as it is, and closed.
     os.write(file, (b"" if tail.endswith(b"\n") or not tail else b"\n") + line + b"\n")
     os.fsync(file)
@@ -138,15 +135,27 @@ def _tail(file: int) -> bytes:
     return os.pread(file, _LONGEST_LINE, max(0, size - _LONGEST_LINE))
 
 
-def _count(file: int, head: Path, last: bytes | None) -> int:
-    """Count the lines: as the head says when it is up to date, else by reading them all."""
-    if last is None:
-        return 0
+def _end(file: int, head: Path, last: list[bytes]) -> tuple[int, str]:
+    """Tell how many lines there are, and the hash that the next one names.
+
+    When the head's line is gone, the next one names it all the same: so going on hides nothing.
+    """
+    count, known = _head(head)
+    if last and known == _hash(last[0]):
+        return count, known
+    hashes = [_BEGINNING, *map(_hash, os.pread(file, os.fstat(file).st_size, 0).splitlines())]
+    whole = hashes[count] == known if count < len(hashes) else False
+    # A crash between the two writes leaves the head one line behind, or missing after the first line.
+    if whole and (known != _BEGINNING or len(hashes) <= 2):
+        return len(hashes) - 1, hashes[-1]
+    return max(count, len(hashes) - 1), known
+
+
+def _head(path: Path) -> tuple[int, str]:
     with contextlib.suppress(OSError, ValueError):
-        count, known = head.read_text().split()
-        if known == _hash(last):
-            return int(count)
-    return len(os.pread(file, os.fstat(file).st_size, 0).splitlines())
+        count, known = path.read_text().split()
+        return int(count), known
+    return 0, _BEGINNING
 
 
 def _lines(path: Path) -> list[bytes]:
