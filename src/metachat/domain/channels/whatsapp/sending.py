@@ -20,6 +20,7 @@ _PAIR_PAUSE = 6.0
 _PAIR_BURST = 45
 
 _PIECE = 65_536
+_NO_SUCH_OBJECT = "100"
 
 
 class WhatsAppSender:
@@ -93,9 +94,7 @@ class WhatsAppSender:
         credentials = _usable(opened(channel, key))
         if not media.isascii() or not media.isalnum():
             raise NotSent("give_up", "The file has no usable id.")
-        about = await self.graph.get(
-            credentials.access_token, media, {"phone_number_id": credentials.phone_number_id}
-        )
+        about = await self._about(credentials, media)
         url, size = text(about, "url"), text(about, "file_size")
         if not url:
             raise NotSent("retry", "WhatsApp named no address for the file.")
@@ -116,10 +115,23 @@ class WhatsAppSender:
         """Let go of the connections."""
         await self.graph.close()
 
+    async def _about(self, credentials: Credentials, media: str) -> Mapping[str, Any]:
+        query = {"phone_number_id": credentials.phone_number_id}
+        try:
+            return await self.graph.get(credentials.access_token, media, query)
+        except NotSent as failure:
+            if failure.code != _NO_SUCH_OBJECT:
+                raise
+            raise NotSent("give_up", "WhatsApp no longer has this file.", code=failure.code) from failure
+
     async def _pieces(self, token: str, url: str) -> AsyncIterator[bytes]:
-        async with self.graph.download(token, url) as response:
-            async for piece in response.content.iter_chunked(_PIECE):
-                yield piece
+        try:
+            async with self.graph.download(token, url) as response:
+                async for piece in response.content.iter_chunked(_PIECE):
+                    yield piece
+        except NotSent as failure:
+            # The address lasts for five minutes, the id for days: a new address may do.
+            raise NotSent("retry", failure.reason, code=failure.code, after=failure.after) from failure
 
 
 def sender(graph_url: str, detour: Callable[[str], str | None] = lambda token: None) -> WhatsAppSender:

@@ -1,6 +1,6 @@
 """The job "media": a file that a customer sent is fetched from the provider, checked, and stored."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from metachat.domain.conversations.attachments.sniffing import objection, plain_
 from metachat.foundation.blobs import DiskBlobs, TooLarge
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database
+from metachat.foundation.ids import TenantId
 from metachat.foundation.log import log
 from metachat.foundation.queue import Job, Retry, enqueue, finish
 from metachat.foundation.scope import Scope, open_scope
@@ -90,7 +91,12 @@ async def _store(job: Job, depot: Depot, wanted: Attachment, fetched: Fetched) -
     media_type = plain_type(fetched.media_type)
     if media_type == "application/octet-stream":
         media_type = wanted.media_type
-    stored = await depot.media.for_tenant(_tenant(job)).put(watched.stream(), limit=limit)
+    try:
+        stored = await depot.media.for_tenant(_tenant(job)).put(watched.stream(), limit=limit)
+    finally:
+        # A download that was not read to its end holds a connection.
+        if isinstance(fetched.pieces, AsyncGenerator):
+            await fetched.pieces.aclose()
     told = [wanted.told_sha256, digest(fetched.sha256 or "")]
     if any(one is not None and one != stored.sha256 for one in told):
         if job.attempts + 1 < _ATTEMPTS:
@@ -124,5 +130,6 @@ async def _settle(scope: Scope, outcome: Attachment) -> None:
         scope.db.announce(f"conversation:{row['conversation_id']}", news)
 
 
-def _tenant(job: Job) -> Any:
+def _tenant(job: Job) -> TenantId:
+    assert job.tenant is not None, "checked at the beginning"
     return job.tenant
