@@ -19,7 +19,8 @@ from metachat import simulate, wiring
 from metachat.domain import channels
 from metachat.domain.channels import Channel
 from metachat.domain.channels.whatsapp import Credentials, connect
-from metachat.foundation.ids import TenantId
+from metachat.domain.conversations import Message, Reply, writing
+from metachat.foundation.ids import ConversationId, TenantId
 from metachat.foundation.queue import Limits, Loop
 from metachat.foundation.scope import Scope, open_scope
 from metachat.foundation.settings import Settings, load
@@ -39,6 +40,7 @@ class Shop:
     meta: Meta
     account: Account
     settings: Settings
+    environment: dict[str, str]
     platform: Platform
     tenant: TenantId
     channel: Channel
@@ -48,6 +50,32 @@ class Shop:
     async def says(self, phone: str, text: str) -> None:
         """A customer writes."""
         await asyncio.to_thread(self.meta.says, phone, text, account=self.account.phone_number_id)
+
+    async def greeted(self, phone: str = ANA) -> ConversationId:
+        """A customer writes, and is handed to the team: the assistant stays out of it. Needs a worker."""
+        before = len(await asyncio.to_thread(self.at_phones, phone))
+        await self.says(phone, "Can I talk to a human?")
+        await self.received(before + 1, phone)
+        (row,) = await self.rows(
+            "SELECT c.id FROM conversations c JOIN contacts p ON p.id = c.contact_id"
+            " WHERE p.phone = $1 OR p.external_id = $1", phone,
+        )  # fmt: skip
+        return ConversationId(row["id"])
+
+    async def answers(self, id: ConversationId, text: str, **detail: Any) -> Message:
+        """The team says something."""
+        async with self.scope() as scope:
+            conversation = await writing.lock(scope, id)
+            return await writing.add_message(scope, conversation, Reply(text, author="agent", detail=detail))
+
+    async def came_to(self, message: Message, status: str, within: float = 15) -> dict[str, Any]:
+        """Wait until a message has come as far as this status; gives its row, with its detail read."""
+        sql = (
+            "SELECT * FROM messages WHERE id = $1 AND status_rank(status) >= status_rank($2)"
+            " AND (status = $2 OR status <> 'failed')"
+        )
+        (row,) = await self.until(sql, message.id, status, within=within)
+        return {**row, "detail": json.loads(row["detail"])}
 
     async def received(self, count: int, phone: str | None = None, within: float = 15) -> list[str]:
         """Wait until phones have received so many texts from the shop, and give them."""
@@ -136,7 +164,9 @@ async def shop(
         async with open_scope(platform.database, tenant, actor="test") as scope:
             channel = await connected(scope, platform, meta.account)
         await asyncio.to_thread(meta.connect, f"{address}/hooks/whatsapp/{channel.id}")
-        yield Shop(meta, meta.account, settings, platform, tenant, channel, address, databases.superuser)
+        yield Shop(
+            meta, meta.account, settings, environment, platform, tenant, channel, address, databases.superuser
+        )
 
 
 async def connected(scope: Scope, platform: Platform, account: Account) -> Channel:

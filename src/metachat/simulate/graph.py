@@ -127,6 +127,8 @@ class Graph:
         accepted = sending.accept(self._world, account, body, rule)
         if rule is not None and rule.kind == "cut_after":
             raise Cut
+        if rule is not None and rule.kind == "slow_after":
+            await asyncio.sleep(rule.seconds)
         return answer(accepted)
 
     async def _meets_weather(self, where: str, to: str) -> Rule | None:

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 # error: an error document of Meta's with `code`. status: that HTTP status and no document. timeout: no answer
 # for `seconds`. slow: the answer comes `seconds` later. cut: the connection breaks before the request counts.
-# cut_after: it breaks after the message was accepted, so that the caller cannot know.
-Kind = Literal["error", "status", "timeout", "slow", "cut", "cut_after"]
-KINDS = ("error", "status", "timeout", "slow", "cut", "cut_after")
+# cut_after: it breaks after the message was accepted, so that the caller cannot know. slow_after: the message
+# is accepted at once, the answer comes `seconds` later.
+Kind = Literal["error", "status", "timeout", "slow", "cut", "cut_after", "slow_after"]
+KINDS = ("error", "status", "timeout", "slow", "cut", "cut_after", "slow_after")
 PLACES = ("messages", "read", "media", "all")
 _RULES = 50
 

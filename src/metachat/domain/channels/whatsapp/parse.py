@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from metachat.domain.channels.contract import Arrival, Notice, OtherNumber, Progress, Revision, Step, Unparsed
+from metachat.domain.channels.whatsapp import remedies
 from metachat.domain.channels.whatsapp.content import error_of
 from metachat.domain.channels.whatsapp.messages import echo_of, message_of
 from metachat.domain.channels.whatsapp.notices import notices_of
@@ -81,6 +82,8 @@ def _about(item: Object) -> dict[str, Any]:
     about: dict[str, Any] = {}
     if errors := [error_of(error) for error in parts(item, "errors")]:
         about["errors"] = errors[:5]
+        if text(item, "status") == "failed":
+            about["failed"] = remedies.failure(errors[0])
     if pricing := part(item, "pricing"):
         billable = {"billable": flag(pricing, "billable")} if "billable" in pricing else {}
         about["pricing"] = {**chosen(pricing, ("pricing_model", "category", "type")), **billable}

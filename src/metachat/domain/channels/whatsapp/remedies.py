@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from metachat.domain.channels.outgoing import NotSent, Remedy, WindowClosed
-from metachat.domain.channels.whatsapp.reading import part, text
+from metachat.domain.channels.whatsapp.reading import Object, part, text
 
 _LONGEST_PAUSE = 3_600.0
 
@@ -44,8 +44,9 @@ ANSWERS: dict[int, Answer] = {
     190: _TOKEN,
     3: _RIGHTS,
     10: _RIGHTS,
+    131005: _RIGHTS,
+    104: _TOKEN,
     **dict.fromkeys(range(200, 300), _RIGHTS),
-    33: _channel("number", "WhatsApp does not know this channel's phone number id; check it."),
     368: _BLOCKED,
     130497: _lost("This WhatsApp account may not write to people in that country."),
     131031: _BLOCKED,
@@ -91,7 +92,9 @@ _TEMPLATES = {
     132068: "The template's flow is blocked.",
     132069: "The template's flow is throttled.",
 }
-_BY_CODE_OF_WINDOW = 131047
+_WINDOW_CLOSED = 131047
+_PARAMETER, _NO_SUCH_OBJECT = 100, "33"
+_WRONG_NUMBER = _channel("number", "WhatsApp does not know this channel's phone number id; check it.")
 
 
 def judge(status: int, answer: Any, after: float | None = None) -> NotSent:
@@ -104,9 +107,11 @@ def judge(status: int, answer: Any, after: float | None = None) -> NotSent:
     code = int(given) if given.lstrip("-").isdecimal() else -1
     told = text(part(error, "error_data"), "details") or text(error, "message")
     pause = None if after is None else min(max(after, 0.0), _LONGEST_PAUSE)
-    if code == _BY_CODE_OF_WINDOW:
+    if code == _WINDOW_CLOSED:
         return WindowClosed(_WINDOW, code=given)
     known = ANSWERS.get(code) or _of_template(code)
+    if code == _PARAMETER and text(error, "error_subcode") == _NO_SUCH_OBJECT:
+        known = _WRONG_NUMBER
     if known is not None and not (status >= 500 and known.remedy == "give_up"):
         reason = known.reason if known.remedy == "wait" or not told else f"{known.reason} ({told[:300]})"
         wait = pause if pause is not None else known.after
@@ -116,10 +121,11 @@ def judge(status: int, answer: Any, after: float | None = None) -> NotSent:
     return _by_status(status, given, told, pause, answered=bool(error))
 
 
-def failure(code: str, told: str) -> dict[str, str]:
-    """Describe a failure that was told after the message had been accepted."""
-    known = judge(400, {"error": {"code": code, "message": told}})
-    return {"code": code, "reason": known.reason, "remedy": known.remedy}
+def failure(error: Object) -> dict[str, str]:
+    """Describe a failure that was told after the message had been accepted; error has code, title, detail."""
+    told = text(error, "detail", "title")
+    known = judge(400, {"error": {"code": text(error, "code"), "message": told}})
+    return {"code": known.code, "reason": known.reason[:500], "remedy": known.remedy}
 
 
 def _of_template(code: int) -> Answer | None:
