@@ -1,11 +1,16 @@
 """`metachat status`."""
 
 import json
-from typing import Annotated
+import os
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from metachat.cli.client import Client
 from metachat.cli.up import Data, data_folder
+from metachat.foundation import settings
+from metachat.foundation.errors import Refusal
 from metachat.operations.local import state
 from metachat.operations.local.status import Measured, Status, look
 
@@ -22,7 +27,11 @@ def status(
         if as_json:
             print(json.dumps({"running": False, "data": str(where)}))
         raise
-    print(json.dumps(found.as_json()) if as_json else _table(found))
+    open_findings = _findings(where, found)
+    if as_json:
+        print(json.dumps({**found.as_json(), "findings": open_findings}))
+        return
+    print("\n".join([_table(found), *_told(open_findings)]))
 
 
 def _table(found: Status) -> str:
@@ -36,6 +45,25 @@ def _table(found: Status) -> str:
         *(_row(process) for process in found.processes),
         f"{'sum':<12} {'':>8} {_mebibytes(sums['rss']):>10} {_mebibytes(sums['pss']):>10}",
     ])  # fmt: skip
+
+
+def _findings(data: Path, found: Status) -> list[dict[str, Any]] | None:
+    """What somebody should look at, of all tenants; None when the platform cannot be asked."""
+    token = settings.load({**os.environ, "METACHAT_DATA_DIR": str(data)}, process="cli").cli_token
+    if not found.healthy or token is None:
+        return None
+    try:
+        return Client(found.address, token.reveal()).call("GET", "/api/v1/operator/findings")
+    except Refusal:
+        return None
+
+
+def _told(findings: list[dict[str, Any]] | None) -> list[str]:
+    return [
+        f"FOUND    {one['kind']} {one['detail'].get('channel', '')} since {one['since'][:16]};"
+        f" metachat channels doctor {one['subject']} --tenant {one['tenant']}"
+        for one in findings or []
+    ]
 
 
 def _row(process: Measured) -> str:

@@ -105,7 +105,9 @@ def _origin(text: str) -> str:
         parts, port = urlsplit(""), None
     plain = not (parts.path or parts.query or parts.fragment or parts.username)
     if parts.scheme not in ("https", "http") or not parts.hostname or not plain or len(text) > 300:
-        raise BadLook(f"{text.strip()[:80]!r} is no origin like https://www.shop.example", field="allowed_origins")
+        raise BadLook(
+            f"{text.strip()[:80]!r} is no origin like https://www.shop.example", field="allowed_origins"
+        )
     usual = {"https": 443, "http": 80}[parts.scheme]
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{port}" if port and port != usual else "")
