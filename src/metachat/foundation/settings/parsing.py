@@ -156,10 +156,10 @@ def _service(take_apart: Callable[[str], ServiceAddress], shape: str, pattern: s
     return Form(parse, f"a URL {shape}", {"type": "string", "pattern": pattern})
 
 
-POSTGRES = _service(addresses.postgres, "postgresql://role:password@host/database", "^postgres(ql)?://")
-REDIS = _service(addresses.redis, "redis://:password@host:6379/0, or rediss:// for TLS", "^rediss?://")
+POSTGRES = _service(addresses.postgres, "postgresql://role:your-password@host/database", "^postgres(ql)?://")
+REDIS = _service(addresses.redis, "redis://:your-password@host:6379/0, or rediss:// for TLS", "^rediss?://")
 RABBITMQ = _service(
-    addresses.rabbitmq, "amqp://user:password@host:5672/vhost, or amqps:// for TLS", "^amqps?://"
+    addresses.rabbitmq, "amqp://user:your-password@host:5672/vhost, or amqps:// for TLS", "^amqps?://"
 )
 
 
