@@ -73,12 +73,17 @@ document.addEventListener("click", (event) => {
   }
 });
 
-// Which file goes along with a reply.
-document.addEventListener("change", (event) => {
-  if (!event.target.matches(".clip input")) return;
-  const file = event.target.files[0];
-  event.target.closest(".clip").classList.toggle("chosen", Boolean(file));
+// Which file goes along with a reply; a page that was refreshed forgets it, the form doesn't.
+function showPicked() {
+  const input = document.querySelector(".clip input");
+  if (!input) return;
+  const file = input.files[0];
+  input.closest(".clip").classList.toggle("chosen", Boolean(file));
   document.getElementById("picked").textContent = file ? file.name : "";
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches(".clip input")) showPicked();
 });
 
 document.addEventListener("keydown", (event) => {
@@ -124,7 +129,7 @@ function listen() {
   window.addEventListener("pagehide", () => source.close());
 }
 
-document.addEventListener("htmx:after:swap", () => { showLocalTimes(); scrollToLatest(); });
+document.addEventListener("htmx:after:swap", () => { showLocalTimes(); showPicked(); scrollToLatest(); });
 showLocalTimes();
 showCopyButtons(document);
 scrollToLatest();
