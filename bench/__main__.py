@@ -15,7 +15,21 @@ import time
 from bench.result import Result
 from metachat.foundation import log
 
-ALL = ("weight", "retrieval", "answers", "first_token", "queue_drain", "ingest", "chat", "streams", "install")
+ALL = (
+    "weight",
+    "config_check",
+    "retrieval",
+    "answers",
+    "first_token",
+    "queue_drain",
+    "ingest",
+    "chat",
+    "streams",
+    "engine",
+    "engine_slow",
+    "turns_memory",
+    "install",
+)
 
 
 def main(names: list[str]) -> int:

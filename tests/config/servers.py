@@ -113,13 +113,12 @@ def _plain(user: str, password: str) -> str:
 @contextlib.contextmanager
 def redis_server(folder: Path, password: str) -> Iterator[int]:
     """A real Redis or Valkey."""
-    program = shutil.which("valkey-server") or shutil.which("redis-server")
-    assert program is not None
     port = closed_port()
     options = {"port": port, "bind": "127.0.0.1", "requirepass": password, "dir": folder, "save": '""'}
     configuration = folder / "redis.conf"
     configuration.write_text("".join(f"{name} {value}\n" for name, value in options.items()))
-    with _running([program, str(configuration)], folder, {}, port):
+    # Its name says what a program is that serves, checks files and more.
+    with _running(["redis-server", str(configuration)], folder, {}, port, executable=_redis()):
         yield port
 
 
@@ -152,7 +151,12 @@ _RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
 def has_redis() -> bool:
     """Whether a real Redis or Valkey is installed."""
-    return bool(shutil.which("valkey-server") or shutil.which("redis-server"))
+    return _redis() is not None
+
+
+def _redis() -> str | None:
+    names = ("valkey-server", "redis-server", "redis-check-rdb")
+    return next((found for name in names if (found := shutil.which(name))), None)
 
 
 def has_rabbitmq() -> bool:
@@ -161,7 +165,9 @@ def has_rabbitmq() -> bool:
 
 
 @contextlib.contextmanager
-def _running(argv: list[str], folder: Path, environment: dict[str, str], port: int) -> Iterator[None]:
+def _running(
+    argv: list[str], folder: Path, environment: dict[str, str], port: int, executable: str | None = None
+) -> Iterator[None]:
     output = (folder / "output.log").open("wb")
     with output, subprocess.Popen(
         argv, env=environment or None, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,

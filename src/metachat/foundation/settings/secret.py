@@ -2,8 +2,6 @@
 
 from typing import NoReturn
 
-from typing_extensions import override
-
 
 class Secret:
     """A value that never shows itself: repr and str are dots."""
@@ -17,21 +15,17 @@ class Secret:
         """The value itself; call it where it is used, never where it is printed."""
         return self._value
 
-    @override
     def __repr__(self) -> str:
         return "Secret(...)"
 
     __str__ = __repr__
 
-    @override
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other._value == self._value
 
-    @override
     def __hash__(self) -> int:
         return hash(self._value)
 
-    @override
     def __reduce__(self) -> NoReturn:
         # A pickle would carry the value in the clear to wherever it is written.
         raise TypeError("a secret is not pickled")
