@@ -101,15 +101,21 @@ async def hand_off(
     return await find(scope, id)
 
 
-async def agent_reply(scope: Scope, id: ConversationId, text: str, *, agent: UserId) -> Message:
-    """Answer as a person; whoever answers has taken over. Raises NotAMember, ConversationClosed."""
+async def agent_reply(
+    scope: Scope, id: ConversationId, text: str, *, agent: UserId, template: dict[str, Any] | None = None
+) -> Message:
+    """Answer as a person; whoever answers has taken over. Raises NotAMember, ConversationClosed.
+
+    template is what the channel's provider sends in the text's place, in its own description.
+    """
     text = clean(text)
     conversation = await writing.lock(scope, id)
     if conversation.state == "closed":
         raise ConversationClosed
     if (conversation.state, conversation.owner_id) != ("assigned", agent):
         conversation = await hand_off(scope, id, to=agent)
-    message = await writing.add_message(scope, conversation, Reply(text, author="agent", author_id=agent))
+    said = Reply(text, author="agent", author_id=agent, detail={"template": template} if template else {})
+    message = await writing.add_message(scope, conversation, said)
     await writing.mark_all_answered(scope, id, by=message.id)
     return message
 

@@ -16,6 +16,8 @@ TEXT_LIMIT = 8_000
 PREVIEW_LENGTH = 140
 _SECOND = timedelta(seconds=1)
 LANGUAGES = ("en", "de", "hr")
+# What of a message's detail tells how a provider has taken it.
+_DELIVERY = ("waiting", "failed", "sent_as", "repeated", "resent")
 # What of a message's detail is its content; the rest is how it was made and sent.
 _CONTENT = (
     "location", "contacts", "choice", "order", "reply_to", "forwarded", "product", "referral", "reaction",
@@ -82,6 +84,11 @@ class Message:
     def form(self) -> str:
         """What it is made of, as the channel contract names it."""
         return str(self.detail.get("form", "text"))
+
+    @property
+    def delivery(self) -> dict[str, Any]:
+        """How its sending goes, where that is not plain: waiting and failed with their reasons, sent_as."""
+        return {name: self.detail[name] for name in _DELIVERY if name in self.detail}
 
     @property
     def content(self) -> dict[str, Any]:

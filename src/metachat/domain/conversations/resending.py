@@ -34,7 +34,7 @@ async def resend(
     """
     await writing.lock(scope, id)
     values = {"tenant": scope.tenant, "id": id, "message": message}
-    detail = {} if template is None else {"template": template}
+    detail: dict[str, Any] = {} if template is None else {"template": template}
     row = await scope.db.one(
         store.QUEUE_AGAIN, **values, detail=detail, now=scope.now, kinds=list(SENT_BY_PROVIDERS)
     )

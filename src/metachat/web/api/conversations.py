@@ -13,7 +13,7 @@ from metachat.domain import conversations
 from metachat.domain.accounts import ApiScope, NotAllowed, Role
 from metachat.domain.conversations import Conversation, Message, State, attachments
 from metachat.domain.conversations.attachments import Attachment, AttachmentId
-from metachat.foundation.ids import ConversationId, UserId
+from metachat.foundation.ids import ConversationId, MessageId, UserId
 from metachat.foundation.scope import Scope
 from metachat.web import access
 from metachat.web.api.attachments import AttachmentView, view
@@ -47,7 +47,8 @@ class MessageView(msgspec.Struct, frozen=True):
     """A message; citations are its sources in the order of their numbers in the text.
 
     form tells what it is made of. content holds what the text doesn't say: location, contacts, choice, order,
-    reply_to, referral, reaction, edited, deleted, errors. attachments are its files.
+    reply_to, referral, reaction, edited, deleted, errors. attachments are its files. delivery tells what it
+    waits for (waiting) or why it could not be delivered (failed), and whether a template took its place.
     """
 
     id: UUID
@@ -62,6 +63,7 @@ class MessageView(msgspec.Struct, frozen=True):
     form: str
     content: dict[str, Any]
     attachments: list[AttachmentView] = []
+    delivery: dict[str, Any] = {}
 
 
 class HandOff(msgspec.Struct, frozen=True):
@@ -70,11 +72,33 @@ class HandOff(msgspec.Struct, frozen=True):
     to: UUID | None = None
 
 
+class Template(msgspec.Struct, frozen=True):
+    """A template that the provider has approved, with its parameters as the provider describes them."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    language: Annotated[str, msgspec.Meta(min_length=2, max_length=15)]
+    components: Annotated[list[dict[str, Any]], msgspec.Meta(max_length=20)] = []
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """As the provider wants it."""
+        return {
+            "name": self.name, "language": {"code": self.language}, "components": self.components,
+        }  # fmt: skip
+
+
 class AgentReply(msgspec.Struct, frozen=True):
-    """What a person answers: a text, an uploaded file, or both."""
+    """What a person answers: a text, an uploaded file, or both; or a template, which text describes."""
 
     text: Words = ""
     attachment: UUID | None = None
+    template: Template | None = None
+
+
+class Resend(msgspec.Struct, frozen=True):
+    """How a message is sent again: as it was, or in the words of a template."""
+
+    template: Template | None = None
 
 
 @get("/conversations", tags=["Conversations"])
@@ -145,6 +169,20 @@ async def reply(
     return await write(request, Rights(Role.AGENT), work)
 
 
+@post("/conversations/{id:uuid}/messages/{message:uuid}/resend", tags=["Conversations"], status_code=200)
+async def resend(
+    request: Request[Any, Any, Any], id: FromPath[UUID], message: FromPath[UUID], data: Resend
+) -> Response[MessageView]:
+    """Send a message again that could not be delivered."""
+    template = None if data.template is None else data.template.described
+
+    async def work(scope: Scope) -> MessageView:
+        talk, failed = ConversationId(id), MessageId(message)
+        return _message(await conversations.resend(scope, talk, failed, template=template), [])
+
+    return await write(request, _MAY_WORK, work, status=200)
+
+
 async def _step(request: Request[Any, Any, Any], id: UUID, step: Step) -> Response[TalkView]:
     async def work(scope: Scope) -> TalkView:
         return _talk(await step(scope, ConversationId(id)))
@@ -157,6 +195,10 @@ def _talk(conversation: Conversation) -> TalkView:
 
 
 async def _reply(scope: Scope, id: ConversationId, data: AgentReply, agent: UserId) -> MessageView:
+    if data.template is not None:
+        text, described = data.text or data.template.name, data.template.described
+        said = await conversations.agent_reply(scope, id, text, agent=agent, template=described)
+        return _message(said, [])
     if data.attachment is None:
         return _message(await conversations.agent_reply(scope, id, data.text, agent=agent), [])
     file = AttachmentId(data.attachment)
@@ -169,8 +211,8 @@ def _message(message: Message, files: list[Attachment]) -> MessageView:
         id=message.id, seq=message.seq, author=message.author, author_id=message.author_id,
         text=message.text, status=message.status, declined=message.declined, citations=message.citations,
         created_at=message.created_at, form=message.form, content=message.content,
-        attachments=[view(file) for file in files],
+        attachments=[view(file) for file in files], delivery=message.delivery,
     )  # fmt: skip
 
 
-ROUTES = [list_conversations, show_conversation, list_messages, hand_off, release, close, reply]
+ROUTES = [list_conversations, show_conversation, list_messages, hand_off, release, close, reply, resend]

@@ -13,7 +13,7 @@ from litestar.response import Redirect, Stream
 from metachat.domain import accounts, channels, conversations
 from metachat.domain.accounts import Role
 from metachat.domain.conversations import Conversation, Cursor, State, attachments
-from metachat.foundation.ids import ConversationId
+from metachat.foundation.ids import ConversationId, MessageId
 from metachat.foundation.realtime import Listens
 from metachat.foundation.scope import Scope
 from metachat.web import access
@@ -111,6 +111,14 @@ async def send(request: AnyRequest, id: FromPath[UUID]) -> Redirect:
     return go(f"{_INBOX}/{id}")
 
 
+@post(_INBOX + "/{id:uuid}/messages/{message:uuid}/resend", status_code=200, opt={"back": _INBOX})
+async def resend(request: AnyRequest, id: FromPath[UUID], message: FromPath[UUID]) -> Redirect:
+    """Send a message again that could not be delivered."""
+    async with enter(request, Role.AGENT) as visit:
+        await conversations.resend(visit.scope, ConversationId(id), MessageId(message))
+    return go(f"{_INBOX}/{id}", t("conversations", "resent"))
+
+
 @get(_INBOX + "/{id:uuid}/close")
 async def ask_to_close(request: AnyRequest, id: FromPath[UUID]) -> Response[str]:
     """Ask before a conversation is closed."""
@@ -201,6 +209,6 @@ def _mark(conversation: Conversation) -> str:
 
 
 ROUTES: list[Any] = [
-    show_inbox, show_conversation, take_over, release, reply, send, ask_to_close, close, follow_tenant,
-    follow_conversation,
+    show_inbox, show_conversation, take_over, release, reply, send, resend, ask_to_close, close,
+    follow_tenant, follow_conversation,
 ]  # fmt: skip
