@@ -11,6 +11,7 @@ _NUMBERS = re.compile(r"\d{1,3}(?:\s*[,&]\s*\d{1,3})*(?!\d)")
 _QUOTE_OPENS = re.compile(r"\s*[:,;|–-]?\s*[\"“”„«»]")
 _QUOTE_CLOSES = re.compile(r"[\"“”„«»]\s*[.…]?\s*[\]】]")
 _CLOSING = re.compile(r"[\]】]")
+_SPACE = re.compile(r"\s+")
 _LONGEST_MARK = 1_200
 _SHORTEST_QUOTE = 6
 _ALIKE = str.maketrans(
@@ -73,13 +74,13 @@ def locate(quote: str, text: str) -> str | None:
     White space, case and the style of quotation marks and dashes may differ; the words may not. A quote
     too short to prove anything (under six characters or two words) counts only as the whole text.
     """
-    wanted = _plain(quote)[0].strip(' ".…')
-    folded, places = _plain(text)
-    if not wanted or (_proves_little(wanted) and wanted != folded.strip(' ".…')):
+    wanted = _folded(quote).strip(' ".…')
+    if not wanted or (_proves_little(wanted) and wanted != _folded(text).strip(' ".…')):
         return None
     as_written = re.search(_whole(quote.strip()), text)
     if as_written is not None:
         return as_written.group()
+    folded, places = _plain(text)
     found = re.search(_whole(wanted), folded)
     return text[places[found.start()] : places[found.end() - 1] + 1] if found else None
 
@@ -91,6 +92,11 @@ def _whole(words: str) -> str:
 
 def _proves_little(wanted: str) -> bool:
     return len(wanted) < _SHORTEST_QUOTE or " " not in wanted
+
+
+def _folded(text: str) -> str:
+    # The same without places; nothing in ASCII is invisible or has more than one form but white space.
+    return _SPACE.sub(" ", text).replace("`", "'").lower() if text.isascii() else _plain(text)[0]
 
 
 def _plain(text: str) -> tuple[str, list[int]]:

@@ -7,10 +7,11 @@ repeats none of our own instructions. Everything else is dropped without a trace
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from metachat.domain.assistant import citations, words
 from metachat.domain.assistant.model import AnswerRequest, Citation, Claim, Source
-from metachat.domain.assistant.sentences import NO_WRAPPING, spans
+from metachat.domain.assistant.sentences import NO_WRAPPING, spans, spans_of
 from metachat.domain.knowledge import Passage
 
 # Stands for a citation while its sentence is looked at; private to us, taken out of what models write.
@@ -142,7 +143,7 @@ def _closest(sentence: str, passage: Passage) -> str | None:
     """Gives the passage's own sentence that says most of what `sentence` says, where half of it is said."""
     wanted = words.content_stems(sentence, passage.language)
     best, best_share = None, 0.5
-    for span in spans(passage.text):
+    for span in spans_of(passage.text):
         candidate = passage.text[span.start : span.end]
         share = words.share(wanted, words.content_stems(candidate, passage.language))
         if share >= best_share:
@@ -171,18 +172,17 @@ def _around(passage: Passage, quote: str) -> str:
     """Gives the whole sentences that a quote is from, under their heading."""
     start = passage.text.find(quote)
     end = start + len(quote)
-    touched = [one for one in spans(passage.text) if one.start < end and start < one.end]
+    touched = [one for one in spans_of(passage.text) if one.start < end and start < one.end]
     whole = [passage.text[one.start : one.end] for one in touched]
     return "\n".join([passage.heading or "", *whole])
 
 
 def _repeats(text: str, secrets: tuple[str, ...]) -> bool:
     said = words.tokens(text)
-    for secret in secrets:
-        kept = " ".join(words.tokens(secret))
-        if len(said) < _WORDS_OF_A_LEAK:
-            continue
-        stretches = (said[at : at + _WORDS_OF_A_LEAK] for at in range(len(said) - _WORDS_OF_A_LEAK + 1))
-        if any(" ".join(stretch) in kept for stretch in stretches):
-            return True
-    return False
+    stretches = [" ".join(said[at : at + _WORDS_OF_A_LEAK]) for at in range(len(said) - _WORDS_OF_A_LEAK + 1)]
+    return any(stretch in _kept(secret) for secret in secrets for stretch in stretches)
+
+
+@lru_cache(maxsize=64)
+def _kept(secret: str) -> str:
+    return " ".join(words.tokens(secret))

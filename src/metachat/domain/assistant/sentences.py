@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 # A stop ends a sentence when what follows could begin one; "z. B.", "4.90", "1. Mai" and "Mo. - Fr." do not.
@@ -45,6 +46,13 @@ def spans(text: str, wrapped_at: int | None = None) -> list[Span]:
             found.append(span)
         start = end
     return found
+
+
+# A turn looks at the same few passages for each sentence of its answer, and the next turn often as well.
+@lru_cache(maxsize=512)
+def spans_of(passage: str) -> tuple[Span, ...]:
+    """Gives the places of a passage's sentences, from memory where it was asked before."""
+    return tuple(spans(passage))
 
 
 def sentences(text: str) -> list[str]:

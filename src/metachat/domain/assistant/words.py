@@ -63,14 +63,28 @@ _EMPTY = {language: frozenset(listed.split()) for language, listed in _FUNCTION_
 _ALL_EMPTY = frozenset().union(*_EMPTY.values())
 
 
+# Characters: more than all alphabets have that are in use.
+_REMEMBERED = 20_000
+
+
+class _Visible(dict[int, int | None]):
+    """What becomes of each character, found out when it first occurs."""
+
+    def __missing__(self, code: int) -> int | None:
+        character = chr(code)
+        hidden = unicodedata.category(character) in {"Cf", "Cc", "Co", "Cs", "Cn"} and character not in "\n\t"
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[code] = found = None if hidden else code
+        return found
+
+
+_VISIBLE = _Visible()
+
+
 def visible(text: str) -> str:
     """Takes out what no reader sees: zero-width, direction, tag and control characters; composes the rest."""
-    composed = unicodedata.normalize("NFC", text)
-    return "".join(
-        character
-        for character in composed
-        if character in "\n\t" or unicodedata.category(character) not in {"Cf", "Cc", "Co", "Cs", "Cn"}
-    )
+    return unicodedata.normalize("NFC", text).translate(_VISIBLE)
 
 
 def tokens(text: str) -> list[str]:
