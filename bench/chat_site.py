@@ -34,6 +34,7 @@ class ChatSite:
     channel: str = ""
     tenant: TenantId | None = None
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    cluster: Cluster | None = None
 
     @property
     def port(self) -> int:
@@ -86,8 +87,8 @@ class ChatSite:
 
 
 @asynccontextmanager
-async def chat_site(*worker_arguments: str, apis: int = 1) -> AsyncIterator[ChatSite]:
-    """Run one until this is left; fsync is on, as in production."""
+async def chat_site(*worker_arguments: str, apis: int = 1, **settings: str) -> AsyncIterator[ChatSite]:
+    """Run one until this is left; fsync is on, as in production. settings as in the environment."""
     with tempfile.TemporaryDirectory(prefix="metachat-bench-") as folder:
         cluster = Cluster(Path(folder) / "pg")
         cluster.ensure()
@@ -98,7 +99,7 @@ async def chat_site(*worker_arguments: str, apis: int = 1) -> AsyncIterator[Chat
         )
         owner, app, worker = (cluster.dsn(role, "metachat", passwords[role]) for role in _ROLES)
         await migrations.migrate(owner)
-        site = ChatSite(environment(Path(folder), app, worker), listen())
+        site = ChatSite(environment(Path(folder), app, worker) | settings, listen(), cluster=cluster)
         try:
             await furnish(site, Path(folder))
             for _ in range(apis):

@@ -11,12 +11,13 @@ from metachat.foundation.ids import ConversationId
 
 @dataclass
 class Guest:
-    """One visitor: a connection to send, one to receive."""
+    """One visitor: a connection to send, one to receive; source is the address they come from."""
 
     host: str
     port: int
     channel: str
     token: str = ""
+    source: str = "127.0.0.1"
     conversation: ConversationId | None = None
     events: asyncio.Queue[tuple[str, dict[str, Any]]] = field(default_factory=asyncio.Queue)
     _sending: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -37,7 +38,7 @@ class Guest:
     async def post(self, place: str, body: dict[str, Any]) -> tuple[int, Any]:
         """Send a request on the kept connection."""
         if self._sending is None:
-            self._sending = await asyncio.open_connection(self.host, self.port)
+            self._sending = await asyncio.open_connection(self.host, self.port, local_addr=(self.source, 0))
         reader, writer = self._sending
         content = json.dumps(body).encode()
         writer.write(self._head("POST", place, len(content)) + content)
@@ -48,7 +49,9 @@ class Guest:
 
     async def listen(self) -> None:
         """Open the stream; its events come into the queue."""
-        reader, writer = await asyncio.open_connection(self.host, self.port, limit=2**16)
+        reader, writer = await asyncio.open_connection(
+            self.host, self.port, limit=2**16, local_addr=(self.source, 0)
+        )
         writer.write(self._head("GET", "events", 0))
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), head

@@ -1,7 +1,7 @@
 """Processes with a scripted model and embedder under their contracts: what remains is our own time.
 
-`python -m bench.scripted api FD` and `python -m bench.scripted worker [--pause SECONDS] [--real]`, with the
-settings in the environment like any process of the platform.
+`python -m bench.scripted api FD` and `python -m bench.scripted worker [--pause SECONDS] [--whole SECONDS]
+[--real]`, with the settings in the environment like any process of the platform.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from metachat.domain.assistant.turns import Desk, take_turn
 from metachat.domain.knowledge import Vector
 from metachat.foundation import log
 from metachat.foundation.db import Database
-from metachat.foundation.queue import Job, Limits, Loop
+from metachat.foundation.queue import Job, Loop
 from metachat.foundation.settings import Settings, load
 from metachat.web.app import create_app
 from metachat.wiring import Platform, open_platform
-from metachat.worker import unhurried
+from metachat.worker import limits_of, unhurried
 
 DIMENSION = 384
 
@@ -48,17 +48,20 @@ class ScriptedEmbedder:
 
 
 class ScriptedAnswerer:
-    """Says the first sentences of the best passage, with a pause before each."""
+    """Says the first sentences of the best passage: with a pause before each, or all in `whole` seconds."""
 
-    def __init__(self, pause: float) -> None:
+    def __init__(self, pause: float, whole: float = 0.0) -> None:
         self._pause = pause
+        self._whole = whole
 
     async def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:
         """Say them."""
         text = request.passages[0].text if request.passages else ""
-        for sentence in re.findall(r"[^.!?\n]{12,}[.!?]", text)[:5]:
-            if self._pause:
-                await asyncio.sleep(self._pause)
+        sentences = re.findall(r"[^.!?\n]{12,}[.!?]", text)[:5]
+        pause = self._pause or self._whole / (len(sentences) or 1)
+        for sentence in sentences:
+            if pause:
+                await asyncio.sleep(pause)
             yield Claim(sentence.strip(), (Source(1, sentence.strip()),))
         yield Final(Usage("scripted"))
 
@@ -73,13 +76,13 @@ async def api(settings: Settings, fd: int) -> None:
         await uvicorn.Server(config).serve(sockets=[socket.socket(fileno=fd)])
 
 
-async def worker(settings: Settings, pause: float, real: bool) -> None:
+async def worker(settings: Settings, answerer: ScriptedAnswerer, real: bool) -> None:
     """Work until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     embedder = None if real else ScriptedEmbedder()
     async with open_platform(settings, "worker", embedder=embedder) as platform:
-        desk: Desk = platform.desk if real else _desk(platform, ScriptedAnswerer(pause))
+        desk: Desk = platform.desk if real else _desk(platform, answerer)
 
         async def turn(job: Job, _platform: Platform) -> None:
             await take_turn(job, desk)
@@ -89,7 +92,7 @@ async def worker(settings: Settings, pause: float, real: bool) -> None:
             unhurried(settings.worker_database_url.reveal()), size=4, announcer=platform.announcer
         )
         handlers = {**wiring.HANDLERS, "turn": turn}
-        limits = Limits(in_flight=settings.turns_in_flight)
+        limits = limits_of(settings.turns_in_flight)
         await Loop(database, platform.listener, handlers, platform, limits).run(stop)
         await database.close()
 
@@ -100,6 +103,7 @@ def _desk(platform: Platform, answerer: ScriptedAnswerer) -> Desk:
         search_of=platform.search_of,
         profile_of=platform.profile_of,
         answerer_of=lambda _profile: answerer,
+        begun=platform.courtesy.show,
     )
 
 
@@ -116,6 +120,7 @@ def main() -> None:
     parser.add_argument("process", choices=("api", "worker"))
     parser.add_argument("fd", type=int, nargs="?")
     parser.add_argument("--pause", type=float, default=0.0)
+    parser.add_argument("--whole", type=float, default=0.0)
     parser.add_argument("--real", action="store_true")
     arguments = parser.parse_args()
     settings = load(os.environ, arguments.process)
@@ -123,7 +128,8 @@ def main() -> None:
     if arguments.process == "api":
         uvloop.run(api(settings, arguments.fd))
     else:
-        uvloop.run(worker(settings, arguments.pause, arguments.real))
+        answerer = ScriptedAnswerer(arguments.pause, arguments.whole)
+        uvloop.run(worker(settings, answerer, arguments.real))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from metachat.foundation.settings import Settings
 # Reading and embedding a document keeps a core busy for long: a folder full of them waits for its turn,
 # while answers go on.
 AT_ONCE = {"document": 2}
+# What takes no time finds places however many answers and deliveries are being waited for.
+QUICK_PLACES = 64
 
 
 def main(settings: Settings) -> None:
@@ -34,7 +36,7 @@ async def run(settings: Settings) -> None:
         database = await Database.open(address, size=3, announcer=platform.announcer)
         try:
             await wiring.begin(platform)
-            limits = Limits(in_flight=settings.turns_in_flight, at_once=places(settings.turns_in_flight))
+            limits = limits_of(settings.turns_in_flight)
             loop = Loop(database, platform.listener, wiring.HANDLERS, platform, limits)
             log.info("worker ready", worker=loop.owner, in_flight=limits.in_flight)
             await loop.run(stop)
@@ -43,9 +45,11 @@ async def run(settings: Settings) -> None:
             await database.close()
 
 
-def places(in_flight: int) -> dict[str, int]:
-    """How many lanes of a sort work at once: a provider that takes long leaves places for answers."""
-    return {**AT_ONCE, "delivery": max(1, in_flight // 2)}
+def limits_of(turns: int) -> Limits:
+    """How much the worker takes on: slow models leave places for deliveries, slow providers for turns."""
+    deliveries = max(1, turns // 2)
+    at_once = {**AT_ONCE, "conversation": turns, "delivery": deliveries}
+    return Limits(in_flight=turns + deliveries + QUICK_PLACES, at_once=at_once)
 
 
 def unhurried(dsn: str) -> str:

@@ -26,12 +26,19 @@ class Hosted:
     def __init__(self, provider: str, outbound: Outbound) -> None:
         self._module = f"metachat.domain.assistant.models.{provider}"
         self._outbound = outbound
+        self._loading = asyncio.Lock()
         self._answerer: Answerer | None = None
 
     async def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:
         """Gives the model's raw output as it comes, then what it used; raises ModelFailed."""
-        if self._answerer is None:
-            module = cast(ProviderModule, await asyncio.to_thread(import_module, self._module))
-            self._answerer = module.answerer(self._outbound)
-        async for piece in self._answerer.answer(request):
+        answerer = self._answerer or await self._load()
+        async for piece in answerer.answer(request):
             yield piece
+
+    async def _load(self) -> Answerer:
+        # Each answerer has connections and certificates of its own: many who ask at once share the first.
+        async with self._loading:
+            if self._answerer is None:
+                module = cast(ProviderModule, await asyncio.to_thread(import_module, self._module))
+                self._answerer = module.answerer(self._outbound)
+            return self._answerer
