@@ -1,0 +1,22 @@
+"""What is done on a server, in this order; each step knows its roles and changes only what differs."""
+
+from collections.abc import Callable, Iterator
+
+from metachat.operations.provisioning.order import Order
+from metachat.operations.provisioning.steps import access, application, base, database, firewall, proxy
+
+Visit = Callable[[Order], None]
+
+
+def every(order: Order) -> Iterator[Visit]:
+    """The steps for a server, by its roles."""
+    roles = set(order.server.roles)
+    yield base.set_up
+    yield access.set_up
+    yield firewall.set_up
+    if "database" in roles:
+        yield database.set_up
+    if roles & {"app", "worker"}:
+        yield application.set_up
+    if "proxy" in roles:
+        yield proxy.set_up

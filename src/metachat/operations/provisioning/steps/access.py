@@ -1,0 +1,24 @@
+"""Who may enter: the operator by key, root never."""
+
+from io import BytesIO
+
+from pyinfra.operations import server, systemd
+
+from metachat.operations.provisioning.changes import any_of
+from metachat.operations.provisioning.order import Order
+from metachat.operations.provisioning.placing import place
+from metachat.operations.provisioning.templates import render
+
+
+def set_up(order: Order) -> None:
+    """Make the operator, and shut the other doors of SSH."""
+    user = order.server.user
+    server.user(
+        name="operator", user=user, shell="/bin/bash", groups=["sudo", "adm"], append=True, ensure_home=True,
+        public_keys=order.site.operators, delete_keys=True,
+    )  # fmt: skip
+    sudo = BytesIO(f"{user} ALL=(ALL:ALL) NOPASSWD: ALL\n".encode())
+    place("operator may use sudo", sudo, f"/etc/sudoers.d/60-{user}", "440")
+    settings = render("sshd.conf", user=user)
+    changed = place("SSH by key alone", settings, "/etc/ssh/sshd_config.d/10-metachat.conf")
+    systemd.service(name="SSH takes its settings", service="ssh", reloaded=True, _if=any_of(changed))

@@ -1,0 +1,24 @@
+"""Caddy: TLS, headers, limits, and the balance over the api processes."""
+
+from pyinfra.operations import server, systemd
+
+from metachat.operations.provisioning.changes import any_of
+from metachat.operations.provisioning.order import Order
+from metachat.operations.provisioning.placing import place
+from metachat.operations.provisioning.steps.application import instances
+from metachat.operations.provisioning.templates import render
+
+
+def set_up(order: Order) -> None:
+    """Bring the proxy and its configuration."""
+    server.user(
+        name="user of the proxy", user="caddy", system=True, home="/var/lib/caddy",
+        shell="/usr/sbin/nologin", ensure_home=True,
+    )  # fmt: skip
+    place("proxy", order.proxy, "/usr/local/bin/caddy", "755")
+    configured = render("Caddyfile", site=order.site, instances=instances(order))
+    changed = place("Caddyfile", configured, "/etc/caddy/Caddyfile")
+    unit = place("caddy.service", render("caddy.service"), "/etc/systemd/system/caddy.service")
+    systemd.daemon_reload(name="proxy's unit is read", _if=any_of(unit))
+    systemd.service(name="proxy is up", service="caddy", running=True, enabled=True)
+    systemd.service(name="proxy takes its settings", service="caddy", reloaded=True, _if=any_of(changed))
