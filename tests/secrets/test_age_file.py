@@ -19,11 +19,13 @@ from hypothesis import strategies as st
 from metachat.foundation.settings import Secret
 from metachat.operations import age
 from metachat.operations.secrets import (
+    StoreBusy,
     StoreDamaged,
     StoreForbidden,
     StoreMissing,
     UnfitName,
     UnfitValue,
+    files,
     identities,
     sealed,
 )
@@ -293,6 +295,52 @@ def test_a_kill_in_the_middle_of_saving_leaves_the_old_or_the_new(filled: AgeSto
     assert sorted(entry.name for entry in os.scandir(filled.path.parent)) == [
         "recovery.identity", "secrets.age", "server.identity",
     ]  # fmt: skip
+
+
+DYING = """
+    import os, pathlib, signal, sys
+    from metachat.foundation.settings import Secret
+    from metachat.operations.secrets.stores.age import AgeStore
+
+    calls = 0
+    def dying(call):
+        def counted(*arguments, **named):
+            global calls
+            calls += 1
+            if calls == int(sys.argv[3]):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*arguments, **named)
+        return counted
+
+    os.fsync, os.fchmod = dying(os.fsync), dying(os.fchmod)
+    pathlib.Path.unlink, pathlib.Path.replace = dying(pathlib.Path.unlink), dying(pathlib.Path.replace)
+    AgeStore(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])).put("session_secret", Secret("t" * 43))
+"""
+
+
+@pytest.mark.parametrize("step", range(1, 7))
+def test_a_kill_at_each_step_of_saving_leaves_the_old_or_the_new(filled: AgeStore, step: int) -> None:
+    argv = [sys.executable, "-c", textwrap.dedent(DYING), str(filled.path), str(filled.identity), str(step)]
+    died = subprocess.run(argv, check=False).returncode
+    assert died == (
+        -signal.SIGKILL if step <= 5 else 0
+    )  # unlink, fchmod, fsync, replace, fsync of the folder
+    expected = "s" * 43 if step <= 4 else "t" * 43
+    assert {name: filled.get(name).reveal() for name in filled.names()} == {
+        **VALUES,
+        "session_secret": expected,
+    }
+    filled.put("cli_token", Secret("c" * 43))
+    assert filled.get("cli_token") == Secret("c" * 43)
+
+
+def test_a_lock_that_is_held_too_long_is_told(filled: AgeStore) -> None:
+    with (
+        files.exclusively(filled.path),
+        pytest.raises(StoreBusy),
+        files.exclusively(filled.path, seconds=0.1),
+    ):
+        pass
 
 
 def test_readers_never_see_half_a_file(filled: AgeStore) -> None:

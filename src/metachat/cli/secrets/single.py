@@ -11,7 +11,7 @@ from metachat.cli.secrets.here import AsJson, Name
 from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.settings import Secret
 from metachat.operations import journal
-from metachat.operations.secrets import known, rotation
+from metachat.operations.secrets import files, known, rotation
 
 
 class OnTerminal(Refusal):
@@ -98,7 +98,7 @@ def rotate_secret(name: Name, as_json: AsJson = False) -> None:
 
 def _value(name: str, from_file: Path | None) -> str:
     if from_file is not None:
-        return from_file.read_text().rstrip("\r\n")
+        return files.read_text(from_file).rstrip("\r\n")
     if sys.stdin.isatty():
         return str(typer.prompt(f"Value of {name}", hide_input=True, confirmation_prompt=True))
     return sys.stdin.read(1 << 16).rstrip("\r\n")

@@ -5,9 +5,10 @@ from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from metachat.foundation.settings import read_secrets, write_secrets
+from metachat.foundation.settings import SECRETS_FILE, Secret, read_secrets
 from metachat.operations.local.folder import write
 from metachat.operations.local.postgres import Cluster
+from metachat.operations.secrets.stores.file import FileStore
 
 DATABASE = "metachat"
 CLI_TOKEN_FILE = "cli.token"  # noqa: S105 a name, not a token
@@ -35,7 +36,9 @@ def ensure(data: Path, cluster: Cluster, elsewhere: Collection[str] = ()) -> Non
         password = _password(known.get(name)) or secrets.token_urlsafe(24)
         values[name] = cluster.dsn(role, DATABASE, password)
     if values != known:
-        write_secrets(data, values)
+        store = FileStore(data / SECRETS_FILE)
+        for name, value in values.items():
+            store.put(name, Secret(value))
     if "cli_token" in values:
         write(data / CLI_TOKEN_FILE, values["cli_token"] + "\n", 0o600)
 

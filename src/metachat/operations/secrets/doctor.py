@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from metachat.foundation import clock
-from metachat.foundation.settings import Mode, Secret
+from metachat.foundation.settings import DECLARED, Mode, Secret
 from metachat.operations import journal
 from metachat.operations.findings import Finding
 from metachat.operations.secrets.contract import Described, StoreRefusal, read_all
@@ -162,7 +162,7 @@ def keys_are_young(seen: Seen) -> list[Finding]:
 
 def nothing_is_unknown(seen: Seen) -> list[Finding]:
     """Every name is that of a setting: the others do nothing, and may be a misspelt one."""
-    strange = [name for name in seen.values if name not in known()]
+    strange = [name for name in seen.values if name not in DECLARED]
     return [
         Finding.bad("names known", f"{name} is no setting", f"Run: metachat secrets delete {name}")
         for name in strange

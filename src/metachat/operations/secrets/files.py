@@ -7,7 +7,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from metachat.operations.secrets.contract import StoreBusy, StoreForbidden, StoreMissing, StoreUnreachable
+from metachat.operations.secrets.contract import (
+    StoreBusy,
+    StoreForbidden,
+    StoreMissing,
+    StoreUnreachable,
+    UnfitValue,
+)
 
 LOCK_SECONDS = 10.0
 LARGEST = 4 * 1024 * 1024
@@ -87,13 +93,19 @@ def read(path: Path) -> bytes:
     return content
 
 
+def read_text(path: Path) -> str:
+    """Read a small file of text; raises UnfitValue besides what `read` does."""
+    try:
+        return read(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnfitValue(f"{path} is not text.", "See whether it is the right file.") from error
+
+
 def read_private(path: Path, what: str) -> str:
     """Read a file that only we may read, such as a token's; raises StoreForbidden with the chmod to run."""
     check_private(path)
     try:
-        return read(path).decode().strip()
-    except UnicodeDecodeError as error:
-        raise StoreForbidden(f"{path} is not text.", f"Put {what} there, and nothing else.") from error
+        return read_text(path).strip()
     except StoreMissing as error:
         raise StoreForbidden(f"There is no {path}.", f"Put {what} there, with mode 600.") from error
 
@@ -113,7 +125,7 @@ def missing_or_unreadable(path: Path, error: OSError) -> StoreMissing | StoreFor
     said = f"{path}: {error.strerror}."
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return StoreMissing(
-            said, "Check METACHAT_SECRETS_STORE; `metachat secrets generate` makes a new one."
+            said, "See whether the path is right; `metachat secrets generate` makes a new store."
         )
     if isinstance(error, PermissionError):
         return StoreForbidden(said, f"Run as the account that owns it: ls -l {path}")

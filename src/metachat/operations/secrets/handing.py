@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from metachat.foundation.errors import Kind, Refusal
-from metachat.foundation.settings import CREDENTIALS, DECLARED, Secret, variable
+from metachat.foundation.settings import CREDENTIALS, DECLARED, Secret
+from metachat.foundation.settings.clean import without_secrets
 from metachat.foundation.settings.sources import of_process
 from metachat.operations.secrets.contract import fit_name, read_all
 from metachat.operations.secrets.opening import Place, open_store, place_of
@@ -51,10 +52,7 @@ def hand(place: Place, folder: Path) -> list[str]:
 
 def environment_with(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment in which a process finds these files, and holds no secret itself."""
-    return {
-        **{name: text for name, text in environ.items() if not _is_secret(name)},
-        CREDENTIALS: str(folder),
-    }
+    return {**without_secrets(environ), CREDENTIALS: str(folder)}
 
 
 def write(values: Mapping[str, Secret], folder: Path) -> None:
@@ -124,7 +122,3 @@ def _given(environ: Mapping[str, str]) -> dict[str, Secret]:
         if DECLARED[name].secret and given.text and given.file is None
         if given.source.startswith(("environment", "credential"))
     }
-
-
-def _is_secret(name: str) -> bool:
-    return name in {variable(one) for one, declared in DECLARED.items() if declared.secret}

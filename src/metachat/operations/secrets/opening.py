@@ -161,3 +161,5 @@ _OPENERS: dict[str, Callable[[Place], Store]] = {
     "doppler": _doppler,
     "env": _environment,
 }
+
+SCHEMES = tuple(_OPENERS)

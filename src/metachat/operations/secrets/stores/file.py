@@ -1,7 +1,8 @@
 """A store in one plain file of mode 600: a line `METACHAT_NAME=value` each, its date in a comment."""
 
 import contextlib
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -24,13 +25,16 @@ _MODE = 0o600
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    name: str
-    value: str
+    """Where a secret stands: from the comment with its date, if there is one, up to its own line."""
+
+    first: int
+    last: int
+    value: str = field(repr=False)
     made_at: datetime | None
 
 
 class FileStore:
-    """Secrets in a file that only its owner may read."""
+    """Secrets in a file that only its owner may read; other lines of it stay as they are."""
 
     def __init__(self, path: Path) -> None:
         """Keep the path; nothing is read yet."""
@@ -48,7 +52,7 @@ class FileStore:
 
     def names(self) -> list[str]:
         """List the names, sorted."""
-        return sorted(self._lines())
+        return sorted(self._found(self._text()))
 
     def get(self, name: str) -> Secret:
         """Read a value; raises SecretMissing."""
@@ -56,82 +60,91 @@ class FileStore:
 
     def add(self, name: str, value: Secret) -> None:
         """Keep a new value; raises SecretExists."""
+        self._make_folder()
         with files.exclusively(self.path):
-            lines = self._lines_or_none()
-            if name in lines:
+            text = self._text_or_none()
+            if name in self._found(text):
                 raise SecretExists(name)
-            self._save({**lines, name: _made(name, value)})
+            self._save(text, name, _rendered(name, value))
 
     def put(self, name: str, value: Secret) -> None:
         """Keep a value; one that is there already keeps its date."""
-        made = _made(name, value)
+        self._make_folder()
         with files.exclusively(self.path):
-            lines = self._lines_or_none()
-            if name not in lines or lines[name].value != made.value:
-                self._save({**lines, name: made})
+            text = self._text_or_none()
+            rendered, there = _rendered(name, value), self._found(text).get(name)
+            if there is None or there.value != value.reveal():
+                self._save(text, name, rendered)
 
     def delete(self, name: str) -> None:
         """Forget a secret; raises SecretMissing."""
         with files.exclusively(self.path):
-            lines = self._lines()
-            if name not in lines:
+            text = self._text()
+            if name not in self._found(text):
                 raise SecretMissing(name)
-            del lines[name]
-            self._save(lines)
+            self._save(text, name, "")
 
     def describe(self, name: str) -> Described:
         """Tell when the value was made; raises SecretMissing."""
         return Described(name, self._line(name).made_at)
 
+    def _make_folder(self) -> None:
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise files.missing_or_unreadable(self.path.parent, error) from error
+
     def _line(self, name: str) -> _Line:
         try:
-            return self._lines()[name]
+            return self._found(self._text())[name]
         except KeyError as error:
             raise SecretMissing(name) from error
 
-    def _lines_or_none(self) -> dict[str, _Line]:
+    def _text_or_none(self) -> str:
         try:
-            return self._lines()
+            return self._text()
         except StoreMissing:
-            return {}
+            return ""
 
-    def _lines(self) -> dict[str, _Line]:
+    def _text(self) -> str:
         files.check_private(self.path)
-        return parse(files.read(self.path), str(self.path))
+        return files.read_text(self.path)
 
-    def _save(self, lines: dict[str, _Line]) -> None:
-        files.replace(self.path, "".join(_rendered(line) for _, line in sorted(lines.items())), _MODE)
+    def _found(self, text: str) -> dict[str, _Line]:
+        lines, bad = envfile.read(text.encode())
+        if bad:
+            raise StoreDamaged(
+                f"Line {bad[0].number} of {self.path} {bad[0].problem}.", "Write it as METACHAT_NAME=value."
+            )
+        raw = _physical(text)
+        found: dict[str, _Line] = {}
+        for line in lines:
+            made_at = _date(raw[line.number - 2]) if line.number > 1 else None
+            first = line.number - (1 if made_at is None else 2)
+            found[line.name.removeprefix(PREFIX).lower()] = _Line(first, line.number, line.value, made_at)
+        return found
 
-
-def parse(content: bytes, where: str) -> dict[str, _Line]:
-    """Read the lines of such a file by the secrets' names; raises StoreDamaged, without the line."""
-    lines, bad = envfile.read(content)
-    if bad:
-        raise StoreDamaged(
-            f"Line {bad[0].number} of {where} {bad[0].problem}.", "Write it as METACHAT_NAME=value."
-        )
-    comments = _dates(content)
-    return {
-        name: _Line(name, line.value, comments.get(line.number - 1))
-        for line in lines
-        if (name := line.name.removeprefix(PREFIX).lower())
-    }
-
-
-def _dates(content: bytes) -> dict[int, datetime]:
-    """The dates in comments, by the numbers of their lines."""
-    found: dict[int, datetime] = {}
-    for number, line in enumerate(content.decode(errors="replace").split("\n"), start=1):
-        if line.startswith(_MADE):
-            with contextlib.suppress(ValueError):
-                found[number] = datetime.fromisoformat(line.removeprefix(_MADE).strip())
-    return found
+    def _save(self, text: str, name: str, rendered: str) -> None:
+        lines = _physical(text)
+        if lines and not lines[-1].endswith(("\n", "\r")):
+            lines[-1] += "\n"
+        there = self._found(text).get(name)
+        first, last = (there.first, there.last) if there else (len(lines), len(lines))
+        files.replace(self.path, "".join([*lines[:first], rendered, *lines[last:]]), _MODE)
 
 
-def _made(name: str, value: Secret) -> _Line:
-    return _Line(fit_name(name), fit_value(name, value), clock.now().replace(microsecond=0))
+def _physical(text: str) -> list[str]:
+    # Lines as envfile counts them, with their ends: a form feed or a line separator ends none.
+    return re.findall(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+", text)
 
 
-def _rendered(line: _Line) -> str:
-    dated = f"{_MADE}{line.made_at:%Y-%m-%dT%H:%M:%SZ}\n" if line.made_at else ""
-    return dated + envfile.write(variable(line.name), line.value)
+def _date(line: str) -> datetime | None:
+    if line.startswith(_MADE):
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(line.removeprefix(_MADE).strip())
+    return None
+
+
+def _rendered(name: str, value: Secret) -> str:
+    line = envfile.write(variable(fit_name(name)), fit_value(name, value))
+    return f"{_MADE}{clock.now():%Y-%m-%dT%H:%M:%SZ}\n{line}"
