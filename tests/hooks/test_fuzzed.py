@@ -5,12 +5,14 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.fuzz import webhooks as nearly_right
+from tests.fuzz.test_parsers import Dice
 from tests.hooks import meta
 from tests.hooks.conftest import Shop
 
 from metachat.domain.channels import Unparsed
 from metachat.domain.channels.contract import OtherNumber
-from metachat.domain.channels.whatsapp import parse, splitting
+from metachat.domain.channels.whatsapp import WhatsApp, parse, splitting
 from metachat.foundation.ids import ChannelId, uuid7
 
 CHANNEL = ChannelId(uuid7())
@@ -106,6 +108,19 @@ def test_nearly_right_webhooks_are_split_and_parsed_or_named(webhook: Any) -> No
 )
 def test_any_bytes_are_split_and_parsed_or_named(body: bytes) -> None:
     understood(body)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+async def test_the_door_and_the_worker_lose_nothing(shop: Shop, seed: int) -> None:
+    body = nearly_right.webhook(Dice(seed))
+    assert (await shop.send(body)).status_code == 200
+    updates = WhatsApp().split(body, shop.channel)
+    assert len(updates) == nearly_right.count(body)
+    rows = {row["dedupe_key"]: row for row in await shop.inbox()}
+    assert {update.key for update in updates} <= rows.keys()
+    await shop.work()
+    assert all(row["state"] != "new" for row in await shop.inbox())
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,6 +1,7 @@
 """What a message of the WhatsApp Cloud API holds, by its type: its form, its words, and the rest as JSON."""
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
 from metachat.domain.channels.contract import Form, Unparsed
@@ -9,6 +10,7 @@ from metachat.domain.channels.whatsapp.reading import Object, chosen, flag, numb
 SHORT = 500
 _LISTED = 20
 _ITEMS = 100
+_ERRORS = 5
 
 Content = tuple[Form, str, dict[str, Any]]
 
@@ -40,11 +42,16 @@ def around(message: Object) -> dict[str, Any]:
             found["referral"]["welcome"] = welcome[:SHORT]
     if identity := part(message, "identity"):
         found["identity"] = chosen(identity, ("acknowledged", "hash", "created_timestamp"))
-    if errors := [error_of(error) for error in parts(message, "errors")]:
-        found["errors"] = errors[:5]
+    if errors := errors_of(message):
+        found["errors"] = errors
     if parent := text(message, "from_parent_user_id", "parent_user_id"):
         found["parent_user_id"] = parent[:200]
     return found
+
+
+def errors_of(value: Object) -> list[dict[str, str]]:
+    """The first of Meta's errors about something."""
+    return [error_of(error) for error in islice(parts(value, "errors"), _ERRORS)]
 
 
 def error_of(error: Object) -> dict[str, str]:
@@ -84,7 +91,7 @@ def _location(message: Object) -> Content:
 
 def _contacts(message: Object) -> Content:
     cards: list[dict[str, Any]] = []
-    for contact in parts(message, "contacts"):
+    for contact in islice(parts(message, "contacts"), _LISTED):
         name = part(contact, "name")
         cards.append(
             {
@@ -92,14 +99,14 @@ def _contacts(message: Object) -> Content:
                 "phones": [text(phone, "phone", "wa_id")[:60] for phone in parts(contact, "phones")][
                     :_LISTED
                 ],
-                "emails": [text(email, "email")[:200] for email in parts(contact, "emails")][:_LISTED],
+                "emails": [text(one, "email")[:200] for one in islice(parts(contact, "emails"), _LISTED)],
                 "company": text(part(contact, "org"), "company")[:200],
             }
         )
     if not cards:
         raise Unparsed("contacts without a card")
-    said = "\n".join(" ".join([card["name"], *card["phones"]]).strip() for card in cards[:_LISTED])
-    return "contacts", said, {"contacts": cards[:_LISTED]}
+    said = "\n".join(" ".join([card["name"], *card["phones"]]).strip() for card in cards)
+    return "contacts", said, {"contacts": cards}
 
 
 def _interactive(message: Object) -> Content:
@@ -130,11 +137,11 @@ def _button(message: Object) -> Content:
 def _order(message: Object) -> Content:
     order = part(message, "order")
     names = ("product_retailer_id", "quantity", "item_price", "currency")
-    items = [chosen(item, names) for item in parts(order, "product_items")]
+    items = [chosen(item, names) for item in islice(parts(order, "product_items"), _ITEMS)]
     said = text(order, "text") or "\n".join(
         f"{item.get('quantity', '1')} × {item.get('product_retailer_id', '?')}" for item in items[:_LISTED]
     )
-    about = {"catalog_id": text(order, "catalog_id")[:SHORT], "items": items[:_ITEMS]}
+    about = {"catalog_id": text(order, "catalog_id")[:SHORT], "items": items}
     return "order", said, {"order": about}
 
 

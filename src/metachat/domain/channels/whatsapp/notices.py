@@ -1,6 +1,7 @@
 """What the WhatsApp Cloud API tells beside messages: of the account, its templates, its numbers, people."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Literal
 
 from metachat.domain.channels.contract import Notice, Unparsed
@@ -53,8 +54,9 @@ def notices_of(field: str, value: Object, channel: ChannelId) -> list[Notice]:
 
 def bounded(value: Object, levels: int = _LEVELS) -> dict[str, Any]:
     """A provider's object, cut to what an event may hold."""
-    kept = [(_clean(str(name))[:60], _bounded(item, levels - 1)) for name, item in value.items()]
-    return {name: item for name, item in kept[:_MEMBERS] if item is not None}
+    kept = islice(value.items(), _MEMBERS)
+    read = ((_clean(name)[:60], _bounded(item, levels - 1)) for name, item in kept)
+    return {name: item for name, item in read if item is not None}
 
 
 def _bounded(item: Any, levels: int) -> Any:
@@ -85,7 +87,7 @@ def _history(value: Object) -> dict[str, Any]:
         "messages": sum(1 for thread in threads for _ in parts(thread, "messages"))
         + sum(1 for _ in parts(value, "messages")),
     }
-    errors = [bounded(error) for chunk in chunks for error in parts(chunk, "errors")]
+    errors = [bounded(error) for chunk in chunks[:_ITEMS] for error in islice(parts(chunk, "errors"), _ITEMS)]
     progress = bounded(part(chunks[0], "metadata")) if chunks else {}
     return counted | progress | ({"errors": errors[:_ITEMS]} if errors else {})
 

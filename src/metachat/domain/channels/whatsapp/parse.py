@@ -6,7 +6,7 @@ import msgspec
 
 from metachat.domain.channels.contract import Arrival, Notice, OtherNumber, Progress, Revision, Step, Unparsed
 from metachat.domain.channels.whatsapp import remedies
-from metachat.domain.channels.whatsapp.content import error_of
+from metachat.domain.channels.whatsapp.content import error_of, errors_of
 from metachat.domain.channels.whatsapp.messages import echo_of, message_of
 from metachat.domain.channels.whatsapp.notices import notices_of
 from metachat.domain.channels.whatsapp.reading import Object, chosen, flag, moment, part, parts, text
@@ -69,8 +69,8 @@ def _progress(item: Object, channel: ChannelId) -> Arrival:
         person = text(item, "recipient_user_id") or phone
         return Revision(channel, person, id, None, at, phone, by="business")
     if name == "warning":
-        told = [error_of(error) for error in parts(item, "errors")][:5]
-        return Notice(channel, "account", {"field": "warning", "message": id, "errors": told})
+        about = {"field": "warning", "message": id, "errors": errors_of(item)}
+        return Notice(channel, "account", about)
     if name not in _STEPS:
         raise Unparsed(f"unknown status {name[:40]!r}")
     callback = text(item, "biz_opaque_callback_data")
@@ -80,8 +80,8 @@ def _progress(item: Object, channel: ChannelId) -> Arrival:
 
 def _about(item: Object) -> dict[str, Any]:
     about: dict[str, Any] = {}
-    if errors := [error_of(error) for error in parts(item, "errors")]:
-        about["errors"] = errors[:5]
+    if errors := errors_of(item):
+        about["errors"] = errors
         if text(item, "status") == "failed":
             about["failed"] = remedies.failure(errors[0])
     if pricing := part(item, "pricing"):
