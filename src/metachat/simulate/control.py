@@ -237,7 +237,8 @@ class Control:
         if not 0 < seconds <= 600:
             raise Invalid("seconds is above 0 and up to 600")
         self._unplug(seconds)
-        return answer({"seconds": seconds})
+        # This connection ends by itself: cut, it would take the answer with it.
+        return replace(answer({"seconds": seconds}), headers=[(b"connection", b"close")])
 
     def tell(self, request: Request) -> Answer:
         """Deliver any other update of an account."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -38,6 +39,7 @@ class Seen:
     reply_to: str | None
     callback_data: str | None
     acknowledged_at: float | None
+    told_at: float | None
     attempts: int
     error: dict[str, Any] | None
 
@@ -125,10 +127,12 @@ class Meta:
         self.call("POST", "rates", given)
 
     def unplug(self, seconds: float) -> None:
-        """Close the port for some seconds; nobody can speak to it meanwhile, not even this."""
+        """Close the port for some seconds; returns once nobody can speak to it, not even this."""
         self.call("POST", "unplug", {"seconds": seconds})
         with self._lock:
-            self.close()  # before it is cut
+            self.close()
+            while self._takes_connections():
+                time.sleep(0.005)
 
     def state(self) -> dict[str, Any]:
         """Everything but the messages."""
@@ -184,6 +188,14 @@ class Meta:
         self._connection.request(method, f"/_simulator/{path}", body=body, headers=headers)
         answer = self._connection.getresponse()
         return answer.status, answer.read()
+
+    def _takes_connections(self) -> bool:
+        host, _, port = self._place.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+        except OSError:
+            return False
+        return True
 
     def _listed(self, side: str, after: int) -> list[Seen]:
         found: list[Seen] = []

@@ -50,7 +50,11 @@ def new_account(name: str = "Waldläufer Outdoor") -> Account:
 
 @dataclass(slots=True)
 class Message:
-    """One message in a thread, whoever wrote it; body is what Meta's JSON has under its type."""
+    """One message in a thread, whoever wrote it; body is what Meta's JSON has under its type.
+
+    acknowledged_at is when the platform took a phone's message, told_at when it first took a status of one of
+    its own.
+    """
 
     number: int
     id: str
@@ -64,6 +68,7 @@ class Message:
     reply_to: str | None = None
     callback_data: str | None = None
     acknowledged_at: float | None = None
+    told_at: float | None = None
     attempts: int = 0
     reactions: dict[str, str] = field(default_factory=dict)
     error: dict[str, Any] | None = None
@@ -78,7 +83,7 @@ class Message:
             "number": self.number, "id": self.id, "phone": self.wa_id, "from": self.side, "type": self.type,
             "body": self.body, "text": self.preview, "at": self.at, "step": self.step,
             "account": self.account, "reply_to": self.reply_to, "callback_data": self.callback_data,
-            "acknowledged_at": self.acknowledged_at, "attempts": self.attempts,
+            "acknowledged_at": self.acknowledged_at, "told_at": self.told_at, "attempts": self.attempts,
             "reactions": self.reactions, "error": self.error, "deleted": self.deleted, "edited": self.edited,
             "buttons": self.buttons,
         }  # fmt: skip

@@ -129,7 +129,11 @@ def report(world: World, message: Message, step: Step, error: dict[str, Any] | N
     if account is None or phone is None or not world.advance(message, step, error):
         return
     written = payloads.of_status(account, phone, message, step, now(), error)
-    world.deliveries.submit(Update(account, written, phone.wa_id))
+    world.deliveries.submit(Update(account, written, phone.wa_id, lambda at, _: _told(message, at)))
+
+
+def _told(message: Message, at: float) -> None:
+    message.told_at = message.told_at or at
 
 
 def _checked(world: World, account: Account, kind: str, body: dict[str, Any]) -> str:

@@ -92,32 +92,35 @@ class Simulator:
             await world.deliveries.close()
 
     def _unplug(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        # After the answer to whoever asked for it.
-        loop.call_later(0.02, self._pull)
-        loop.call_later(0.02 + seconds, lambda: self._plugging(loop.create_task(self._plug_in())))
+        # Kept, or it may be collected.
+        self._unplugged = asyncio.get_running_loop().create_task(self._be_unplugged(seconds))
 
-    def _pull(self) -> None:
-        assert self._server is not None
-        for server in self._server.servers:
-            server.close()
-        self._listening.close()
-        self._server.servers = []
-        for connection in list(self._server.server_state.connections):
-            transport = getattr(connection, "transport", None)
-            if transport is not None:
-                transport.abort()
-
-    def _plugging(self, task: "asyncio.Task[None]") -> None:
-        self._plug = task  # kept, or it may be collected
-
-    async def _plug_in(self) -> None:
+    async def _be_unplugged(self, seconds: float) -> None:
+        await asyncio.sleep(0.02)  # after the answer to whoever asked for it
         server = self._server
-        if server is None or server.should_exit or server.servers:
-            return
-        with contextlib.suppress(OSError):
-            self._listening = socket.create_server(self._place, family=self._family, backlog=_BACKLOG)
-            await server.startup(sockets=[self._listening])
+        assert server is not None
+        for listener in server.servers:
+            listener.close()
+        self._listening.close()
+        for connection in list(server.server_state.connections):
+            if isinstance(connection, _Protocol):
+                connection.abort()
+        server.servers.clear()
+        self._listening = await self._hold()
+        await asyncio.sleep(seconds)
+        await server.startup(sockets=[self._listening])
+
+    async def _hold(self) -> socket.socket:
+        """Take the port without listening: whoever connects is refused, and nobody else can have it."""
+        held = socket.socket(self._family)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        while True:
+            try:
+                held.bind(self._place)
+            except OSError:  # the loop has not closed it yet
+                await asyncio.sleep(0.01)
+            else:
+                return held
 
 
 class _Protocol(HttpToolsProtocol):
@@ -127,9 +130,10 @@ class _Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
-        scope["cut"] = self._abort
+        scope["cut"] = self.abort
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """Break the connection, whatever is in it."""
         self.transport.abort()
 
 

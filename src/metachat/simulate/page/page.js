@@ -51,7 +51,7 @@ async function show(phone) {
   $("thread").replaceChildren(...messages.map((message) => bubble(message, shown.messages, actions)));
   $("thread").scrollTop = $("thread").scrollHeight;
   const owner = shown.phones.get(phone);
-  $("whose").textContent = owner ? `${owner.name}’s phone` : "";
+  $("whose").textContent = owner ? (owner.name.startsWith("Phone ") ? `+${owner.phone}` : `${owner.name}’s phone`) : "";
   typing(0);
   quoteNothing();
   listPhones();
