@@ -98,6 +98,7 @@ BROKEN = [
           DATABASE_URL="postgresql://metachat_app:your-password@localhost:5432/metachat"),
     wrong("changeme in a URL", "placeholder",
           DATABASE_URL="postgresql://chat:ChangeMe123@localhost/metachat"),
+    wrong("a default with a year", "default", DATABASE_URL="postgresql://chat:Postgres2024!@localhost/metachat"),
     wrong("no password of Redis", "no password", REDIS_URL="redis://localhost:6379/0"),
     wrong("default password of Redis", "default", REDIS_URL="redis://:redis@127.0.0.1:6379/0"),
     wrong("foobared", "default", REDIS_URL="redis://default:foobared@localhost"),
@@ -147,5 +148,6 @@ BROKEN = [
     wrong("small letters", "no setting", port="8080"),
     wrong("quotes within quotes", "quotes", SESSION_SECRET=f'\'"{LONG}-0c5d8e1f7a2b4936"\''),
     wrong("a space at the end", "space", SESSION_SECRET=f"'{LONG}-0c5d8e1f7a2b4936 '"),
+    wrong("a tab in a key", "control", SESSION_SECRET=f'"{LONG}\\t-0c5d8e1f7a2b4936"'),
 ]
 # fmt: on

@@ -113,6 +113,37 @@ def test_names_of_others_are_nobody_s_business(judge: Judge) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["METCHAT_PORT", "META_CHAT_PORT", "METACHT_PORT", "metachat_port"])
+def test_a_slip_in_the_prefix_is_told_in_a_file(name: str, judge: Judge) -> None:
+    assert judge({name: "9000"}).of(name)["expected"] == "METACHAT_PORT"
+    assert judge({"METABASE_PORT": "1", "MATTERMOST_URL": "2", "MAIL_PORT": "3"}).problems == []
+
+
+def test_a_pipe_is_as_good_as_a_file(tmp_path: Path) -> None:
+    script = (
+        f"{sys.executable} -m metachat config check --production --json --env-file <(cat {tmp_path}/site.env)"
+    )
+    write(tmp_path / "site.env", accepted() | {"METACHAT_DEBUG": "on"})
+    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert told.returncode == 78
+    assert [problem["name"] for problem in json.loads(told.stdout)["problems"]] == ["METACHAT_DEBUG"]
+
+
+def test_bytes_that_are_no_text_are_told_not_stumbled_over(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "metachat", "config", "check", "--json"],
+        env={
+            b"PATH": b"/usr/bin", b"METACHAT_DATA_DIR": str(tmp_path).encode(),
+            b"METACHAT_SMTP_USER": b"\xff\xfe", b"METACHAT_\xff": b"1",
+            b"METACHAT_SESSION_SECRET": b"\xff" * 40,
+        },
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert told.returncode == 78, told.stderr
+    named = [problem["name"] for problem in json.loads(told.stdout)["problems"]]
+    assert {"METACHAT_SMTP_USER", "METACHAT_\udcff", "METACHAT_SESSION_SECRET"} <= set(named)
+
+
 def test_a_file_that_is_not_there_is_a_problem(judge: Judge, tmp_path: Path) -> None:
     assert judge(tmp_path / "absent.env").names == {str(tmp_path / "absent.env")}
 

@@ -1,5 +1,6 @@
 """Files that hold values: read whole and bounded, and looked after."""
 
+import os
 import shlex
 import stat
 from pathlib import Path
@@ -13,8 +14,9 @@ def read(path: Path, name: str, problems: list[Problem]) -> bytes | None:
     """Read a file of at most a mebibyte; None, and a problem under this name, when that cannot be done."""
     try:
         with path.open("rb") as file:
-            if not stat.S_ISREG(path.stat().st_mode):
-                raise IsADirectoryError(0, "it is no file")
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):
+                raise OSError(0, "it is no file")
             content = file.read(_LARGEST + 1)
     except OSError as error:
         reason = error.strerror or type(error).__name__

@@ -89,8 +89,10 @@ def _refuse_trimmings(text: str) -> None:
         raise Fault("begins or ends with a space", fix="Take the space out.")
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         raise Fault("has quotes around it, which would be part of the value", fix="Take the quotes out.")
-    if "\0" in text or "\n" in text or "\r" in text:
-        raise Fault("has more than one line", fix="Put it on one line.")
+    if not text.isprintable():
+        raise Fault(
+            "holds line ends, control characters or odd spaces", fix="Put it on one line, as plain text."
+        )
 
 
 def _not_valid(declared: Declared, text: str) -> str:

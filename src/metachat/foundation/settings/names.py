@@ -7,6 +7,7 @@ from metachat.foundation.settings.declared import DECLARED, OTHER_NAMES
 from metachat.foundation.settings.problems import Problem
 
 _ALIKE = 0.6
+_NEARLY = 0.8
 
 
 def setting(name: str) -> str:
@@ -17,6 +18,15 @@ def setting(name: str) -> str:
 def is_unknown(name: str) -> bool:
     """Whether a name with our prefix is neither a setting nor one of the others we speak of."""
     return name not in OTHER_NAMES
+
+
+def has_nearly_our_prefix(name: str) -> bool:
+    """Whether a name begins almost as ours do: METCHAT_PORT, META_CHAT_PORT."""
+    beginning, _, rest = name.upper().replace("META_CHAT", "METACHT").partition("_")
+    if not rest or beginning[:1] != PREFIX[0] or abs(len(beginning) - len(PREFIX) + 1) > 1:
+        return False
+    difflib = importlib.import_module("difflib")
+    return difflib.SequenceMatcher(None, beginning, PREFIX[:-1]).ratio() > _NEARLY
 
 
 def unknown(name: str) -> Problem:
@@ -31,7 +41,9 @@ def nearest(name: str) -> str | None:
     known = [variable(one) for one in DECLARED]
     # Imported here: most starts have no unknown name, and need not wait for it.
     difflib = importlib.import_module("difflib")
-    plain = name.upper()
+    # Of METCHAT_PORT, what follows the prefix counts.
+    plain = name.upper().replace("META_CHAT_", PREFIX)
+    plain = plain if plain.startswith(PREFIX) else PREFIX + plain.partition("_")[2]
     suffix = FILE_SUFFIX if plain.endswith(FILE_SUFFIX) else ""
     wanted = plain.removesuffix(suffix).removeprefix(PREFIX)
     found = difflib.get_close_matches(wanted, [one.removeprefix(PREFIX) for one in known], 1, _ALIKE)

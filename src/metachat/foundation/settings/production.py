@@ -112,7 +112,9 @@ rabbitmq_password = _password("RabbitMQ", addresses.rabbitmq)
 
 def _is_default(password: str, user: str) -> bool:
     plain = password.lower()
-    return plain in DEFAULT_PASSWORDS or plain == user.lower() or is_placeholder(password)
+    # What is hung on to please a rule: password2024!
+    bare = plain.rstrip("0123456789!?.-_#$*")
+    return bool({plain, bare} & {*DEFAULT_PASSWORDS, user.lower() or "default"}) or is_placeholder(password)
 
 
 def _is_loopback(host: str) -> bool:

@@ -56,7 +56,8 @@ def of_process(environ: Mapping[str, str] | None = None) -> Gathered:
     _environment(environ, "environment", gathered)
     if environ.get(CREDENTIALS):
         _credentials(Path(environ[CREDENTIALS]), gathered)
-    _secrets_file(data_dir(environ) / SECRETS_FILE, gathered)
+    folder = Path(gathered.text("data_dir")) if gathered.text("data_dir") else data_dir(environ)
+    _secrets_file(folder / SECRETS_FILE, gathered)
     return gathered
 
 
@@ -85,6 +86,9 @@ def _environment(
     named: dict[str, str] = {}
     for name, text in environ.items():
         if not name.upper().startswith(PREFIX):
+            # A process has a hundred names of others around it; a file is ours, so what is near is a slip.
+            if file is not None and names.has_nearly_our_prefix(name):
+                gathered.problems.append(names.unknown(name))
             continue
         setting = names.setting(name)
         if setting in DECLARED:
@@ -144,7 +148,7 @@ def _env_file(path: Path, gathered: Gathered) -> dict[str, str]:
         where = f"line {fault.number} of {path}"
         fix = f"Mend {where}; the rules are in the operators' manual."
         gathered.problems.append(
-            Problem(fault.name or str(path), f"{fault.problem} ({where})", "NAME=value", fix)
+            Problem(_safe(fault.name) or str(path), f"{fault.problem} ({where})", "NAME=value", fix)
         )
     values: dict[str, str] = {}
     first: dict[str, int] = {}
@@ -156,3 +160,8 @@ def _env_file(path: Path, gathered: Gathered) -> dict[str, str]:
         first.setdefault(line.name, line.number)
         values[line.name] = line.value
     return values
+
+
+def _safe(name: str) -> str:
+    # What stands before the first "=" of a broken line may be half of a key.
+    return name if name.startswith(PREFIX) else ""

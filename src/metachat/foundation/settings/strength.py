@@ -13,6 +13,8 @@ _DISTINCT = 8
 _BITS_PER_LETTER = 2.75
 _LONGEST_SEQUENCE = 0.6
 _BEYOND_WORDS = 16
+# A file may be given for a key; its beginning tells enough.
+_LOOKED_AT = 1024
 
 _WHOLE = frozenset({
     "admin", "changeit", "changeme", "default", "dummy", "example", "fixme", "foo", "foobar", "guest",
@@ -60,6 +62,7 @@ def is_placeholder(text: str) -> bool:
 
 def is_guessable(text: str) -> bool:
     """Whether a key repeats itself, runs along the alphabet, uses few letters or is made of words."""
+    text = text[:_LOOKED_AT]
     return (
         len(set(text)) < _DISTINCT
         or _bits_per_letter(text) < _BITS_PER_LETTER

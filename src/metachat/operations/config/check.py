@@ -39,7 +39,7 @@ def check(env_file: Path | None, process: Process | None, mode: Mode | None) -> 
 
 def as_json(problems: Iterable[Problem]) -> str:
     """The problems for programs."""
-    return json.dumps({"problems": [dataclasses.asdict(problem) for problem in problems]}, ensure_ascii=False)
+    return json.dumps({"problems": [dataclasses.asdict(problem) for problem in problems]})
 
 
 def as_text(problems: list[Problem]) -> str:
