@@ -214,6 +214,7 @@ def test_the_environment_is_for_development_only(tmp_path: Path) -> None:
 
 def test_systemd_credentials_are_read_and_never_written(tmp_path: Path) -> None:
     (tmp_path / "session_secret").write_text("s" * 43 + "\n")
+    (tmp_path / "secrets.identity").write_text("what opens something else")
     store = open_store(Place("systemd:", tmp_path, {"CREDENTIALS_DIRECTORY": str(tmp_path)}))
     assert store.names() == ["session_secret"]
     assert store.get("session_secret") == Secret("s" * 43)

@@ -146,7 +146,7 @@ def test_the_seeds_env_file_moves_into_a_store(sealed: Shell, tmp_path: Path) ->
     assert told["smtp_password"] == "imported"
     assert told["session_secret"] == "kept"  # what is there is not overwritten
     assert told["embedder_key"].startswith("unfit")
-    assert told["port"] == told["node_env"] == "other"
+    assert told["METACHAT_PORT"] == told["NODE_ENV"] == "other"
     assert sealed.run("get", "smtp_password").stdout == "of the provider\n"
 
 

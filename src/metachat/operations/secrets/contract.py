@@ -1,6 +1,7 @@
 """The contract of a store of secrets, and everything that it may refuse with."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -138,6 +139,11 @@ class Store(Protocol):
     def describe(self, name: str) -> Described:
         """Tell what is known of a secret; raises SecretMissing."""
         ...
+
+
+def fit_names(names: Iterable[str]) -> list[str]:
+    """Sort out what may be a secret of ours, from a place that may hold other things too."""
+    return sorted(name for name in names if _NAME.fullmatch(name))
 
 
 def fit_name(name: str) -> str:

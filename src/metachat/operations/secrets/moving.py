@@ -26,7 +26,8 @@ def take(env_file: Path, store: Store, mode: Mode) -> dict[str, str]:
     told: dict[str, str] = {}
     for line in lines:
         name = line.name.removeprefix(PREFIX).lower()
-        told[name] = _take(name, Secret(line.value), store, mode) if name in known() else "other"
+        ours = line.name.startswith(PREFIX) and name in known()
+        told[name if ours else line.name] = _take(name, Secret(line.value), store, mode) if ours else "other"
     return told
 
 

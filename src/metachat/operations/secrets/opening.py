@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -33,7 +33,7 @@ class Place:
 
     address: str
     data_dir: Path
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
     production: bool = False
 
     @property

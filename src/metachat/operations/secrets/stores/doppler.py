@@ -19,6 +19,7 @@ from metachat.operations.secrets.contract import (
     StoreRefusal,
     StoreUnreachable,
     fit_name,
+    fit_names,
     fit_value,
 )
 from metachat.operations.secrets.within import SECONDS, within
@@ -53,7 +54,7 @@ class DopplerStore:
     def names(self) -> list[str]:
         """List the names, sorted; what is not ours is left out."""
         found = self._call("GET", f"{_SECRETS}/names", {})["names"]
-        return sorted(name.removeprefix(PREFIX).lower() for name in found if name.startswith(PREFIX))
+        return fit_names(name.removeprefix(PREFIX).lower() for name in found if name.startswith(PREFIX))
 
     def get(self, name: str) -> Secret:
         """Read a value, with references to other secrets resolved; raises SecretMissing."""

@@ -119,6 +119,8 @@ class FileStore:
         raw = _physical(text)
         found: dict[str, _Line] = {}
         for line in lines:
+            if not line.name.startswith(PREFIX):
+                continue
             made_at = _date(raw[line.number - 2]) if line.number > 1 else None
             first = line.number - (1 if made_at is None else 2)
             found[line.name.removeprefix(PREFIX).lower()] = _Line(first, line.number, line.value, made_at)

@@ -7,7 +7,14 @@ from botocore.exceptions import ClientError
 
 from metachat.foundation.settings import Secret
 from metachat.operations.secrets import aws
-from metachat.operations.secrets.contract import Described, SecretExists, SecretMissing, fit_name, fit_value
+from metachat.operations.secrets.contract import (
+    Described,
+    SecretExists,
+    SecretMissing,
+    fit_name,
+    fit_names,
+    fit_value,
+)
 
 # What was deleted by mistake can be brought back for a week: aws secretsmanager restore-secret.
 RECOVERY_DAYS = 7
@@ -38,7 +45,7 @@ class SecretsManagerStore:
             below = [
                 name.removeprefix(f"{self.prefix}/") for name in found if name.startswith(f"{self.prefix}/")
             ]
-            return sorted(name for name in below if "/" not in name)
+            return fit_names(below)
 
         return self.aws.call(listed)
 

@@ -7,7 +7,14 @@ from botocore.exceptions import ClientError
 
 from metachat.foundation.settings import Secret
 from metachat.operations.secrets import aws
-from metachat.operations.secrets.contract import Described, SecretExists, SecretMissing, fit_name, fit_value
+from metachat.operations.secrets.contract import (
+    Described,
+    SecretExists,
+    SecretMissing,
+    fit_name,
+    fit_names,
+    fit_value,
+)
 
 
 class ParameterStore:
@@ -29,7 +36,7 @@ class ParameterStore:
 
         def listed(client: Any) -> list[str]:
             pages = client.get_paginator("get_parameters_by_path").paginate(Path=f"/{self.prefix}")
-            return sorted(one["Name"].rpartition("/")[2] for page in pages for one in page["Parameters"])
+            return fit_names(one["Name"].rpartition("/")[2] for page in pages for one in page["Parameters"])
 
         return self.aws.call(listed)
 

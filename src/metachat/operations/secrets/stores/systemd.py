@@ -12,6 +12,7 @@ from metachat.operations.secrets.contract import (
     StoreMissing,
     StoreReadOnly,
     fit_name,
+    fit_names,
 )
 
 _FIX = "Change it where the unit takes it from (LoadCredentialEncrypted=), with systemd-creds encrypt."
@@ -37,7 +38,7 @@ class SystemdStore:
     def names(self) -> list[str]:
         """List the names, sorted."""
         try:
-            return sorted(entry.name for entry in os.scandir(self.folder) if entry.is_file())
+            return fit_names(entry.name for entry in os.scandir(self.folder) if entry.is_file())
         except OSError as error:
             raise files.missing_or_unreadable(self.folder, error) from error
 

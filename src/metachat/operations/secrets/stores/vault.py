@@ -25,6 +25,7 @@ from metachat.operations.secrets.contract import (
     StoreSealed,
     StoreUnreachable,
     fit_name,
+    fit_names,
     fit_value,
 )
 from metachat.operations.secrets.within import SECONDS, within
@@ -77,7 +78,7 @@ class VaultStore:
             except hvac.exceptions.InvalidPath as error:
                 self._refuse_missing_mount(error)
                 return []
-            return sorted(key for key in keys if not key.endswith("/"))
+            return fit_names(keys)
 
         return self._call(listed)
 
