@@ -5,9 +5,11 @@ webhook is made.
 """
 
 import sys
+from importlib import import_module
 from typing import Any, TypeVar
 
-import atheris
+# Untyped, and only on machines for which it has a wheel.
+atheris: Any = import_module("atheris")
 
 T = TypeVar("T")
 
