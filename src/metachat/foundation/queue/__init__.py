@@ -4,15 +4,19 @@ The database remembers, wake-ups only hurry: a lost, doubled or reordered one ch
 A job runs at least once; with `finish` in the transaction of its effect, it takes effect exactly once.
 """
 
+from metachat.foundation.queue.contract import Broker
+from metachat.foundation.queue.lanes import Lanes
 from metachat.foundation.queue.loop import Loop
 from metachat.foundation.queue.model import GiveUp, Job, LeaseLost, Limits, Postpone, Retry, owner_name
 from metachat.foundation.queue.running import Handler
 from metachat.foundation.queue.store import dead, debounce, enqueue, finish, replay
 
 __all__ = [
+    "Broker",
     "GiveUp",
     "Handler",
     "Job",
+    "Lanes",
     "LeaseLost",
     "Limits",
     "Loop",

@@ -36,8 +36,9 @@ class Loop(Generic[C]):
         handlers: Mapping[str, Handler[C]],
         context: C,
         limits: Limits = Limits(),  # noqa: B008  (frozen)
+        owner: str | None = None,
     ) -> None:
-        self.owner = owner_name()
+        self.owner = owner or owner_name()
         self._database = database
         self._listener = listener
         self._limits = limits
@@ -178,7 +179,7 @@ class Loop(Generic[C]):
 
     async def _work(self, lane: str, tenant: UUID | None, jobs: deque[Job], died: Death) -> None:
         try:
-            if died and jobs:
+            if died is not Death.NONE and jobs:
                 jobs[0] = await self._runner.blame(jobs[0], died)
             if not jobs:
                 jobs.extend(await self._settler.settle(lane, None, Then.MORE))

@@ -9,7 +9,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +53,29 @@ class Job:
     deduped: bool = False
 
 
-class Death(IntEnum):
-    """How the last holder of a lane died on it, as the weight of the blame for its job."""
+# From this weight of deaths on a job is a suspect, and runs alone among its like.
+SUSPECT = 2
 
-    NONE = 0
-    IN_COMPANY = 1
-    ALONE = 2
+
+class Death(Enum):
+    """How the last holder of a lane died on it."""
+
+    NONE = "it did not"
+    IN_COMPANY = "with other lanes in its hands"
+    WATCHED = "with other lanes in its hands, whose jobs were not to blame or waited"
+    ALONE = "with nothing else in its hands"
+
+    def blame(self, deaths: int) -> int:
+        """Weigh what it says against the lane's first job, which has so much against it already."""
+        match self:
+            case Death.ALONE:
+                return 2
+            case Death.WATCHED:
+                return 1
+            case Death.IN_COMPANY:
+                return int(deaths < SUSPECT)  # a suspect that was not watched only waited to be
+            case Death.NONE:
+                return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +137,9 @@ def host_name() -> str:
     return ".".join(parts)
 
 
-def owner_name() -> str:
+def owner_name(host: str | None = None) -> str:
     """Name one loop of this process for its leases; never the same twice."""
-    return f"{host_name()}:{os.getpid()}:{_PROCESS}.{next(_LOOPS)}"
+    return f"{host or host_name()}:{os.getpid()}:{_PROCESS}.{next(_LOOPS)}"
 
 
 def is_dead(owner: str, me: str) -> bool:

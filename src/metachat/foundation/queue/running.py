@@ -9,6 +9,7 @@ from metachat.foundation.db import Database
 from metachat.foundation.log import bound, log
 from metachat.foundation.queue import store
 from metachat.foundation.queue.model import (
+    SUSPECT,
     Death,
     GiveUp,
     Job,
@@ -19,9 +20,6 @@ from metachat.foundation.queue.model import (
     back_off,
     describe,
 )
-
-# From this weight of deaths on a job runs alone among its like.
-_SUSPECT = 2
 
 C = TypeVar("C")
 Handler = Callable[[Job, C], Awaitable[None]]
@@ -61,8 +59,7 @@ class Runner(Generic[C]):
 
     async def blame(self, job: Job, death: Death) -> Job:
         """Count a worker's death against the job: one that kills its worker must not do so for ever."""
-        # A suspect that was not watched only waited for its turn to be.
-        weight = 0 if job.deaths >= _SUSPECT and death is Death.IN_COMPANY else int(death)
+        weight = death.blame(job.deaths)
         async with self._database.transaction() as db:
             await db.execute(store.COUNT_DEATH, id=job.id, weight=weight)
             await db.execute(store.WATCH, lane=job.lane, owner=self._owner, watched=False)
@@ -77,7 +74,7 @@ class Runner(Generic[C]):
         if handler is None:
             raise Retry(f"this worker knows no job of kind {job.kind}")
         async with asyncio.timeout(self._limits.run_time):
-            if job.deaths >= _SUSPECT:
+            if job.deaths >= SUSPECT:
                 await self._watch(job, handler)
             else:
                 await handler(job, self._context)

@@ -241,9 +241,12 @@ async def replay(db: Transaction, id: int) -> bool:
 async def claim(db: Transaction, owner: str, lanes: Collection[str], lease: float) -> dict[str, Death]:
     """Take those of the lanes that are free; tells for each how its last holder died on it, if at all."""
     rows = await db.all(CLAIM, owner=owner, lanes=list(lanes), lease=lease)
-    alone = sum(row["taken_over"] for row in rows) == 1
-    found = {row["lane"]: Death.ALONE if row["watched"] or alone else Death.IN_COMPANY for row in rows}
-    return {row["lane"]: found[row["lane"]] if row["taken_over"] else Death.NONE for row in rows}
+    in_company = sum(row["taken_over"] for row in rows) > 1
+    deaths: dict[str, Death] = {}
+    for row in rows:
+        held = Death.ALONE if not in_company else Death.WATCHED if row["watched"] else Death.IN_COMPANY
+        deaths[row["lane"]] = held if row["taken_over"] else Death.NONE
+    return deaths
 
 
 async def load(db: Transaction, owner: str, lanes: Collection[str], burst: int) -> dict[str, list[Job]]:
