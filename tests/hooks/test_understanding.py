@@ -138,7 +138,8 @@ def test_what_is_deleted_or_warned_of_is_no_step() -> None:
 @pytest.mark.parametrize("field", ["smb_message_echoes", "message_echoes"])
 def test_echoes(field: str) -> None:
     item = {"from": "38515550000", "to": "385", "to_user_id": "HR.1", "id": "wamid.e",
-            "timestamp": 1764000000, "type": "text", "text": {"body": "Hi"}, "app_id": 7, "biz_opaque_callback_data": "x"}  # fmt: skip
+            "timestamp": 1764000000, "type": "text", "text": {"body": "Hi"}, "app_id": 7,
+            "biz_opaque_callback_data": "x"}  # fmt: skip
     update, other = splitting.split(
         meta.webhook(meta.change({"message_echoes": [item, {**item, "id": "wamid.f"}]}, field)), CHANNEL
     )
