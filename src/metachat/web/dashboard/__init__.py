@@ -6,6 +6,7 @@ from litestar.params import FromPath
 
 from metachat.web.dashboard import (
     assistant,
+    channels,
     conversations,
     doors,
     keys,
@@ -13,6 +14,7 @@ from metachat.web.dashboard import (
     members,
     overview,
     problems,
+    updates,
 )
 
 
@@ -28,7 +30,7 @@ ROUTES = [
         route_handlers=[
             *doors.ROUTES, *overview.ROUTES, *knowledge.ROUTES, *conversations.ROUTES, *keys.ROUTES,
             *members.ROUTES,
-            *assistant.ROUTES, nothing,
+            *assistant.ROUTES, *channels.ROUTES, *updates.ROUTES, nothing,
         ],
         exception_handlers=problems.HANDLERS,
         include_in_schema=False,

@@ -10,11 +10,11 @@ from metachat.domain import assistant, channels
 from metachat.domain.accounts import Role
 from metachat.domain.assistant import Profile
 from metachat.domain.assistant.model import Provider, Tone
+from metachat.domain.channels import webchat
 from metachat.domain.conversations.model import LANGUAGES
 from metachat.foundation.errors import Invalid
 from metachat.foundation.scope import Scope
 from metachat.web import access
-from metachat.web.dashboard.overview import snippet
 from metachat.web.dashboard.problems import explain
 from metachat.web.dashboard.visit import AnyRequest, enter, fields, go, t
 
@@ -59,7 +59,7 @@ async def _choices(request: AnyRequest, scope: Scope) -> dict[str, Any]:
         "tones": get_args(Tone),
         "providers": get_args(Provider),
         "answer_languages": LANGUAGES,
-        "snippets": [(channel.name, snippet(address, str(channel.id))) for channel in websites],
+        "snippets": [(channel.name, webchat.snippet(address, channel)) for channel in websites],
     }
 
 

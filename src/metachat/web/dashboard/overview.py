@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from litestar import Response, get
 
 from metachat.domain import channels, conversations, knowledge
+from metachat.domain.channels import health, webchat
+from metachat.domain.channels.health import Finding
 from metachat.domain.conversations import Conversation
 from metachat.foundation.scope import Scope
 from metachat.web import access
@@ -23,6 +25,7 @@ class Overview:
     recent: list[Conversation]
     snippet: str
     demo: bool
+    findings: list[Finding]
 
 
 @get("/dashboard")
@@ -51,14 +54,10 @@ async def _overview(scope: Scope, address: str) -> Overview:
         ready=len(ready),
         passages=sum(document.chunks_total or 0 for document in ready),
         recent=await conversations.list_conversations(scope, limit=_RECENT),
-        snippet=snippet(address, str(websites[0].id)) if websites else "",
+        snippet=webchat.snippet(address, websites[0]) if websites else "",
         demo=bool(websites),
+        findings=[one for one in await health.open_findings(scope) if one.kind == health.SILENT],
     )
-
-
-def snippet(address: str, channel: str) -> str:
-    """The line that puts the chat on a website."""
-    return f'<script src="{address}/widget.js" data-channel="{channel}" async></script>'
 
 
 ROUTES = [show_overview, show_chat]

@@ -2,6 +2,7 @@
 
 from metachat.domain.channels.health.actions import (
     KNOCK,
+    SILENT,
     end_trouble,
     findings_everywhere,
     follow,
@@ -17,6 +18,7 @@ from metachat.domain.channels.health.model import Finding, Silence, Traffic, is_
 
 __all__ = [
     "KNOCK",
+    "SILENT",
     "Finding",
     "Silence",
     "Traffic",

@@ -79,11 +79,13 @@ def changed(channel: Channel, key: bytes, changes: Changes) -> tuple[dict[str, A
     given: dict[str, str] = {}
     for name in ("phone_number_id", "business_account_id", *SECRETS):
         value: str | None = getattr(changes, name)
-        if value is not None:
+        if value is not None and value.strip() != getattr(before, name):
             given[name] = _checked(name, value.strip())
     after = Credentials(**{name: given.get(name, getattr(before, name)) for name in before.__slots__})
     settings = {**channel.settings, **sealed(channel, key, after)}
-    others = _others(changes, settings)
+    others = {
+        name: value for name, value in _others(changes, settings).items() if value != settings.get(name)
+    }
     return {**settings, **others}, [*given, *others]
 
 

@@ -246,7 +246,7 @@ if (!customElements.get("metachat-widget")) customElements.define("metachat-widg
 if (SCRIPT?.dataset.channel) {
   const widget = document.createElement("metachat-widget");
   widget.setAttribute("server", new URL(SCRIPT.src).origin);
-  for (const name of ["channel", "lang", "theme", "title", "greeting", "suggestions"]) {
+  for (const name of ["channel", "lang", "theme", "title", "greeting", "suggestions", "position"]) {
     if (SCRIPT.dataset[name]) widget.setAttribute(name, SCRIPT.dataset[name]);
   }
   if (document.body) document.body.append(widget);

@@ -23,6 +23,8 @@ svg { width: 24px; height: 24px; display: block; fill: none; stroke: currentColo
 .panel { position: fixed; inset-block-end: 92px; inset-inline-end: 20px; z-index: 2147483001; width: min(400px, calc(100vw - 40px));
   height: min(640px, calc(100dvh - 112px)); display: flex; flex-direction: column; overflow: hidden; background: var(--ground);
   border: 1px solid var(--line); border-radius: var(--radius); box-shadow: 0 16px 56px #0005; animation: rise .18s ease-out; }
+:host([position="left"]) .launcher { inset-inline: 20px auto; }
+@media (min-width: 601px) { :host([position="left"]) .panel { inset-inline: 20px auto; } }
 @keyframes rise { from { opacity: 0; transform: translateY(12px); } }
 header { display: flex; align-items: center; gap: 12px; padding: 14px 12px 14px 18px; background: var(--accent); color: var(--on-accent); }
 header div { flex: 1; min-width: 0; }
