@@ -8,10 +8,13 @@ import argparse
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from metachat.foundation.settings import PROCESSES
+
+Verb = Callable[[argparse.Namespace], int]
 
 _WRONG = 78  # EX_CONFIG
 _EXAMPLES = """\
@@ -24,8 +27,14 @@ examples:
 
 def run(arguments: list[str]) -> int:
     """Run `metachat config` with what follows it; gives the exit code."""
-    told = _parser().parse_args(arguments or ["--help"])
-    return told.run(told)
+    verb = _VERBS.get(arguments[0]) if arguments else None
+    if verb is None:
+        # Prints the list of verbs, or what is wrong with the one given, and ends there.
+        _list().parse_args(arguments or ["--help"])
+        return 0
+    parser = argparse.ArgumentParser(f"metachat config {arguments[0]}", allow_abbrev=False)
+    _describe(parser, verb)
+    return verb(parser.parse_args(arguments[1:]))
 
 
 def check(told: argparse.Namespace) -> int:
@@ -84,31 +93,31 @@ def _operations(name: str) -> Any:
     return importlib.import_module(f"metachat.operations.config.{name}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _list() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "metachat config", description="Check, show and explain the configuration.", allow_abbrev=False
+        "metachat config", description="Check, show and explain the configuration."
     )
     verbs = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, verb in _VERBS.items():
-        sentence = verb.__doc__ or ""
-        one = verbs.add_parser(
-            name, help=sentence, description=sentence, epilog=_EXAMPLES if verb is check else None,
-            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-        )  # fmt: skip
-        one.set_defaults(run=verb)
-        if verb is explain:
-            one.add_argument("name", help="such as METACHAT_PUBLIC_URL, or public_url")
-        if verb in (check, show, fix_permissions):
-            one.add_argument("--env-file", type=Path, help="look at this file and nothing else")
-            one.add_argument("--json", action="store_true", help="print JSON for programs")
-        if verb is check:
-            one.add_argument("--production", action="store_true", help="apply the rules of production")
-            one.add_argument("--reach", action="store_true", help="also open each service, 3 s at most")
-            one.add_argument("--process", choices=PROCESSES, help="ask for what this process reads and needs")
+        verbs.add_parser(name, help=verb.__doc__)
     return parser
 
 
-_VERBS = {
+def _describe(parser: argparse.ArgumentParser, verb: Verb) -> None:
+    parser.description = verb.__doc__
+    if verb is explain:
+        parser.add_argument("name", help="such as METACHAT_PUBLIC_URL, or public_url")
+    if verb in (check, show, fix_permissions):
+        parser.add_argument("--env-file", type=Path, help="look at this file and nothing else")
+        parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    if verb is check:
+        parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _EXAMPLES
+        parser.add_argument("--production", action="store_true", help="apply the rules of production")
+        parser.add_argument("--reach", action="store_true", help="also open each service, 3 s at most")
+        parser.add_argument("--process", choices=PROCESSES, help="ask for what this process reads and needs")
+
+
+_VERBS: dict[str, Verb] = {
     "check": check,
     "show": show,
     "explain": explain,
