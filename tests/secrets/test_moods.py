@@ -1,8 +1,10 @@
 """A store that is away, slow, sealed, busy, or shut to us: one clear refusal each, within its time."""
 
+import contextlib
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -159,6 +161,24 @@ def mute():
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
+@contextlib.contextmanager
+def cutting() -> Iterator[tuple[str, Callable[[], int]]]:
+    """An address that reads each request and hangs up; and how many there were."""
+    taken: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):  # closed at the end
+                while True:
+                    connection, _ = listening.accept()
+                    with connection:
+                        taken.append(connection.recv(1 << 16))
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", lambda: len(taken)
+        listening.shutdown(socket.SHUT_RDWR)
+
+
 @pytest.mark.parametrize("service", [ParameterStore, SecretsManagerStore])
 def test_aws_away_or_mute(service: Callable[..., Store], aws: str, nobody: str, mute: str) -> None:
     for endpoint in (nobody, mute):
@@ -221,3 +241,14 @@ def test_systemd_credentials_are_read_and_never_written(tmp_path: Path) -> None:
     assert isinstance(refusal(lambda: store.get("api_key_pepper")), SecretMissing)
     assert "systemd-creds" in refusal(lambda: store.put("session_secret", Secret("t" * 43))).fix
     assert isinstance(refusal(lambda: open_store(Place("systemd:", tmp_path, {}))), StoreMissing)
+
+
+@pytest.mark.parametrize("service", [ParameterStore, SecretsManagerStore])
+def test_an_add_is_sent_to_aws_once_even_when_the_answer_is_lost(
+    service: Callable[..., Store], aws: str
+) -> None:
+    with cutting() as (endpoint, count):
+        store = service("eu-central-1", "metachat", endpoint)
+        found = refusal(lambda: store.add("session_secret", Secret("s" * 43)))
+    assert isinstance(found, StoreUnreachable)
+    assert count() == 1

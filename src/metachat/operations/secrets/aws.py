@@ -40,10 +40,10 @@ class Region:
     def _connected(self) -> Any:
         if self._client is None:
             service, region, endpoint = self._made
+            # Never sent twice: an `add` whose answer came late would find itself, and say that it exists.
             bounds = Config(
-                connect_timeout=self.seconds / 3, read_timeout=self.seconds / 2,
-                retries={"mode": "standard", "max_attempts": 2},
-            )  # fmt: skip
+                connect_timeout=self.seconds, read_timeout=self.seconds, retries={"total_max_attempts": 1}
+            )
             # One of some four hundred services by name: more than the types can follow.
             session: Any = boto3.session.Session()
             self._client = session.client(service, region_name=region, endpoint_url=endpoint, config=bounds)
