@@ -7,7 +7,7 @@ from tests.conftest import Databases
 from tests.sending.conftest import ANA, Shop
 
 from metachat.domain.channels import Pace
-from metachat.domain.conversations.deliveries.pacing import Pacer
+from metachat.domain.conversations.deliveries.pacing import Pacer, Place
 from metachat.foundation.db import Database
 
 NUMBER = Pace("number", 1.0, 10)
@@ -16,12 +16,14 @@ NUMBER = Pace("number", 1.0, 10)
 async def test_two_workers_share_one_limit(databases: Databases) -> None:
     first, second = await Database.open(databases.worker), await Database.open(databases.worker)
     pacers = Pacer(first), Pacer(second)
-    waits = await asyncio.gather(*(pacers[number % 2].take((NUMBER,)) for number in range(30)))
-    assert sum(wait == 0 for wait in waits) == 10
-    waiting = sorted(wait for wait in waits if wait)
-    assert waiting[0] <= 1.0
-    # Those who wait get places one behind the other, in each worker.
-    assert waiting[-1] >= 8.0
+    places = await asyncio.gather(*(pacers[number % 2].take((NUMBER,)) for number in range(30)))
+    # Ten at once, one that is held ready for its time, and the others are to come back one by one.
+    assert sum(place.given and place.wait == 0 for place in places) == 10
+    assert [0.5 < place.wait <= 1 for place in places if place.given and place.wait] == [True]
+    waiting = sorted(place.wait for place in places if not place.given)
+    assert len(waiting) == 19
+    assert 1 < waiting[0] <= 2
+    assert waiting[-1] >= 8
     await first.close()
     await second.close()
 
@@ -32,8 +34,9 @@ async def test_over_time_it_lets_through_what_the_limit_says(worker_db: Database
 
     async def one() -> None:
         nonlocal went
-        while wait := await pacer.take((pace,)):
-            await asyncio.sleep(wait)
+        while not (place := await pacer.take((pace,))).given:
+            await asyncio.sleep(place.wait)
+        await asyncio.sleep(place.wait)
         went += 1
 
     await asyncio.gather(*(one() for _ in range(60)))
@@ -44,15 +47,15 @@ async def test_over_time_it_lets_through_what_the_limit_says(worker_db: Database
 
 async def test_a_message_that_may_not_go_counts_against_none_of_its_limits(worker_db: Database) -> None:
     pacer, full = Pacer(worker_db), Pace("full", 100.0, 1)
-    assert await pacer.take((NUMBER, full)) == 0
+    assert (await pacer.take((NUMBER, full))).given
     for _ in range(20):
-        assert await pacer.take((NUMBER, full)) > 0
-    assert [await pacer.take((NUMBER,)) for _ in range(9)] == [0] * 9
-    assert await pacer.take((NUMBER,)) > 0
+        assert not (await pacer.take((NUMBER, full))).given
+    assert [(await pacer.take((NUMBER,))).wait for _ in range(9)] == [0] * 9
+    assert (await pacer.take((NUMBER,))).wait > 0
 
 
 async def test_no_limit_costs_nothing(worker_db: Database) -> None:
-    assert await Pacer(worker_db).take(()) == 0
+    assert await Pacer(worker_db).take(()) == Place(given=True)
 
 
 async def test_one_person_is_written_to_no_faster_than_meta_allows(shop: Shop) -> None:

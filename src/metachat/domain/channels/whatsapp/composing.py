@@ -35,7 +35,8 @@ def media_of(enclosure: Enclosure) -> Media:
 
 def parts_of(outgoing: Outgoing) -> tuple[Outgoing, ...]:
     """Cut a message: the file with its caption first, then the text, the choices under its last part."""
-    if outgoing.template is not None:
+    short = outgoing.enclosure is None and len(outgoing.text) <= CAPTION_LIMIT // 2
+    if outgoing.template is not None or short:
         return (outgoing,)
     found: list[Outgoing] = []
     text = outgoing.text

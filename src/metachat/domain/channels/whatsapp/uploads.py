@@ -56,7 +56,13 @@ class Uploads:
             megabytes = SIZES[kind] // (1024 * 1024)
             raise NotSent("give_up", f"The attachment is larger than the {megabytes} MB that WhatsApp takes.")
         fields = {"messaging_product": "whatsapp", "type": enclosure.media_type}
-        file = (enclosure.name or "file", enclosure.media_type, read(enclosure.sha256))
+        pieces = read(enclosure.sha256)
+        try:
+            # Before the request: an upload that breaks in the middle would look like a broken line.
+            first = await anext(pieces, b"")
+        except FileNotFoundError:
+            raise NotSent("give_up", "The attachment is no longer there.") from None
+        file = (enclosure.name or "file", enclosure.media_type, _chained(first, pieces))
         try:
             answer = await self._graph.upload(
                 credentials.access_token, f"{credentials.phone_number_id}/media", fields, file
@@ -65,9 +71,13 @@ class Uploads:
             # An upload that may have succeeded has reached nobody yet.
             failure.unsure = False
             raise
-        except FileNotFoundError:
-            raise NotSent("give_up", "The attachment is no longer there.") from None
         id = answer.get("id")
         if not isinstance(id, str) or not id:
             raise NotSent("retry", "WhatsApp took the attachment without naming it.")
         return id
+
+
+async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece

@@ -20,8 +20,6 @@ from metachat.foundation.log import log
 from metachat.foundation.queue import Job, LeaseLost, Postpone, finish
 from metachat.foundation.scope import open_scope
 
-# Waits up to this are spent at the call; longer ones give the place to others.
-_SHORT_WAIT = 1.0
 _PAUSED = 60.0
 # The queue lays jobs aside at which workers die or that fail over and over; before it does, this one's
 # message fails where people see it.
@@ -124,13 +122,12 @@ def _reopened(sender: Sender, delivery: Delivery, closed: WindowClosed) -> tuple
 
 
 async def _call(office: Office, sender: Sender, delivery: Delivery, outgoing: Outgoing) -> str:
-    wait = await office.pacer.take(sender.paces(delivery.channel, outgoing))
-    while 0 < wait <= _SHORT_WAIT:
-        await asyncio.sleep(wait)
-        wait = await office.pacer.take(sender.paces(delivery.channel, outgoing))
-    if wait:
+    place = await office.pacer.take(sender.paces(delivery.channel, outgoing))
+    if not place.given:
         await _release(office, delivery)
-        raise Postpone(wait)
+        raise Postpone(place.wait)
+    if place.wait:
+        await asyncio.sleep(place.wait)
     read = office.read_of(delivery.channel.tenant_id)
     return (await sender.send(delivery.channel, office.key, outgoing, read)).provider_id
 

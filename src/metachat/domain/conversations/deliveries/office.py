@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from metachat.domain.channels import Channel, Sender
 from metachat.domain.conversations import progress
@@ -15,6 +15,8 @@ from metachat.foundation.clock import now
 from metachat.foundation.db import Database, Transaction
 from metachat.foundation.ids import MessageId, TenantId
 from metachat.foundation.queue import Job
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,11 @@ class Office:
         by_tenant: dict[TenantId, list[MessageId]] = defaultdict(list)
         for tenant, message in asked:
             by_tenant[tenant].append(message)
-        async with self.database.transaction() as db:
-            for tenant, messages in sorted(by_tenant.items()):
-                await db.value(store.AS_TENANT, tenant=str(tenant))
-                rows = await db.all(
-                    store.START, tenant=tenant, messages=messages, outcome_wait=self.outcome_wait
-                )
-                found |= {row["message"]: _delivery(row) for row in rows}
+        async with self.database.transaction(_only(by_tenant)) as db:
+            async for tenant, messages in _as_each(db, by_tenant):
+                values = {"messages": messages, "outcome_wait": self.outcome_wait}
+                for row in await db.all(store.START, tenant=tenant, **values):
+                    found[row["message"]] = _delivery(row)
         return [found.get(message) for _, message in asked]
 
     async def _end(self, ends: Sequence[Taken]) -> list[bool]:
@@ -80,12 +80,25 @@ class Office:
         for taken in ends:
             assert taken.job.tenant is not None, "a delivery has a tenant"
             by_tenant[taken.job.tenant].append(taken)
-        async with self.database.transaction() as db:
-            for tenant, group in sorted(by_tenant.items()):
-                await db.value(store.AS_TENANT, tenant=str(tenant))
+        async with self.database.transaction(_only(by_tenant)) as db:
+            async for tenant, group in _as_each(db, by_tenant):
                 ended |= await _accept(db, tenant, group)
             db.after_commit(lambda: _mark_finished(ends, ended))
         return [taken.job.id in ended for taken in ends]
+
+
+def _only(by_tenant: Mapping[TenantId, Any]) -> TenantId | None:
+    """The tenant of a batch that is all of one, for a round trip less."""
+    return next(iter(by_tenant)) if len(by_tenant) == 1 else None
+
+
+async def _as_each(
+    db: Transaction, by_tenant: Mapping[TenantId, list[T]]
+) -> AsyncIterator[tuple[TenantId, list[T]]]:
+    for tenant, items in sorted(by_tenant.items()):
+        if len(by_tenant) > 1:
+            await db.value(store.AS_TENANT, tenant=str(tenant))
+        yield tenant, items
 
 
 async def _accept(db: Transaction, tenant: TenantId, group: list[Taken]) -> set[int]:

@@ -3,15 +3,39 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from metachat.domain.channels import Pace
 from metachat.domain.conversations.deliveries import store
 from metachat.domain.conversations.deliveries.gathering import Gathering
-from metachat.foundation.db import Database, Transaction
+from metachat.foundation.db import Database
 
+# How long before its time a place is given: so long its message is held ready.
+AHEAD = 1.0
 # How far ahead a place in the queue before a limit is told; whoever comes then asks again.
 _HORIZON = 60.0
 _REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """When a message may go: in `wait` seconds, or, where it was given no place, when to ask again."""
+
+    given: bool
+    wait: float = 0.0
+
+
+@dataclass(slots=True)
+class _Row:
+    """One limit in one batch: when its next place comes, in seconds from now, and how many are left."""
+
+    next: float
+    left: int
+
+    def take(self, pause: float) -> float:
+        self.left -= 1
+        self.next += pause
+        return self.next - pause
 
 
 class Pacer:
@@ -19,42 +43,37 @@ class Pacer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._gathering: Gathering[tuple[Pace, ...], float] = Gathering(self._take)
+        self._gathering: Gathering[tuple[Pace, ...], Place] = Gathering(self._take)
         self._promised: dict[str, float] = {}
 
-    async def take(self, paces: tuple[Pace, ...]) -> float:
-        """Count a message against all of its limits: 0 when it may go, else the seconds until it may.
+    async def take(self, paces: tuple[Pace, ...]) -> Place:
+        """Count a message against all of its limits; one that is given no place counts against none."""
+        return await self._gathering.add(paces) if paces else Place(given=True)
 
-        A message that may not go counts against none.
-        """
-        return await self._gathering.add(paces) if paces else 0.0
-
-    async def _take(self, asked: Sequence[tuple[Pace, ...]]) -> list[float]:
+    async def _take(self, asked: Sequence[tuple[Pace, ...]]) -> list[Place]:
         wanted = Counter(pace.key for paces in asked for pace in paces)
         limits = {pace.key: pace for paces in asked for pace in paces}
-        async with self._database.transaction() as db:
+        async with self._database.statement() as db:
             rows = await db.all(
                 store.TAKE,
-                keys=list(limits), wanted=[wanted[key] for key in limits],
+                keys=list(limits), wanted=[wanted[key] for key in limits], ahead=AHEAD,
                 pauses=[pace.interval for pace in limits.values()],
                 bursts=[pace.burst for pace in limits.values()],
             )  # fmt: skip
-            left = {row["key"]: row["granted"] for row in rows}
-            wait = {row["key"]: row["wait"] for row in rows}
-            outcomes = [self._share(paces, left, wait) for paces in asked]
-            await _give_back(db, left)
-        return outcomes
+        state = {row["key"]: _Row(row["wait"], row["granted"]) for row in rows}
+        places = [self._share(paces, state) for paces in asked]
+        if unused := {key: row.left for key, row in state.items() if row.left}:
+            await self._give_back(unused)
+        return places
 
-    def _share(self, paces: tuple[Pace, ...], left: dict[str, int], wait: dict[str, float]) -> float:
-        missing = [pace for pace in paces if left[pace.key] <= 0]
+    def _share(self, paces: tuple[Pace, ...], state: dict[str, _Row]) -> Place:
+        missing = [pace for pace in paces if not state[pace.key].left]
         if missing:
-            return max(self._place(pace, wait[pace.key]) for pace in missing)
-        for pace in paces:
-            left[pace.key] -= 1
-        return 0.0
+            return Place(False, max(self._later(pace, state[pace.key].next) for pace in missing))
+        return Place(True, max(0.0, *(state[pace.key].take(pace.interval) for pace in paces)))
 
-    def _place(self, pace: Pace, wait: float) -> float:
-        # Those who wait get places one behind the other, so that they don't all come back at once.
+    def _later(self, pace: Pace, wait: float) -> float:
+        # Those who get none come back one after the other, not all at once.
         now = time.monotonic()
         if len(self._promised) > _REMEMBERED:
             self._promised = {key: at for key, at in self._promised.items() if at > now}
@@ -62,8 +81,6 @@ class Pacer:
         self._promised[pace.key] = min(at + pace.interval, now + _HORIZON)
         return min(at - now, _HORIZON)
 
-
-async def _give_back(db: Transaction, left: dict[str, int]) -> None:
-    for key, count in left.items():
-        if count > 0:
-            await db.execute(store.GIVE_BACK, key=key, count=count)
+    async def _give_back(self, unused: dict[str, int]) -> None:
+        async with self._database.statement() as db:
+            await db.execute(store.GIVE_BACK, keys=list(unused), counts=list(unused.values()))

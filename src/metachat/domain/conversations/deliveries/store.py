@@ -118,25 +118,39 @@ WHERE d.tenant_id = :tenant AND d.message_id = :message AND d.part = :part AND d
 RETURNING d.message_id AS id
 """
 
-# Each limit's row is changed once for all messages that wait for it in this worker.
+# Each limit's row is changed once for all messages of this worker that wait for it. Places are given up to
+# `ahead` seconds before their time: the first of them comes `wait` seconds from now, each next one a `pause`
+# later; what has come already may be used at once.
 TAKE = """
 INSERT INTO paces AS p (key, due, pause, burst, granted)
-SELECT key, extract(epoch FROM now()) + least(wanted, burst) * pause, pause, burst, least(wanted, burst)
-FROM unnest(:keys::text[], :pauses::float8[], :bursts::int[], :wanted::int[])
-  AS w(key, pause, burst, wanted) ORDER BY key
-ON CONFLICT (key) DO UPDATE SET pause = excluded.pause, burst = excluded.burst,
-  granted = least(excluded.granted, greatest(0, floor(
-    (extract(epoch FROM now()) + excluded.burst * excluded.pause - greatest(p.due, extract(epoch FROM now())))
-    / excluded.pause + 1e-6)::int)),
-  due = greatest(p.due, extract(epoch FROM now())) + excluded.pause * least(excluded.granted,
-    greatest(0, floor(
-    (extract(epoch FROM now()) + excluded.burst * excluded.pause - greatest(p.due, extract(epoch FROM now())))
-    / excluded.pause + 1e-6)::int))
-RETURNING key, granted,
-  greatest(0, due + (1 - burst) * pause - extract(epoch FROM now()))::float8 AS wait
+SELECT key, extract(epoch FROM statement_timestamp())::float8 + granted * pause, pause, burst, granted
+FROM (
+  SELECT *, least(wanted, burst + floor(:ahead / pause)::int) AS granted
+  FROM unnest(:keys::text[], :pauses::float8[], :bursts::int[], :wanted::int[])
+    AS w(key, pause, burst, wanted)
+) first ORDER BY key
+ON CONFLICT (key) DO UPDATE SET (due, pause, burst, granted) = (
+  SELECT base + excluded.pause * granted, excluded.pause, excluded.burst, granted FROM (
+    SELECT base, least(excluded.granted, greatest(0,
+      floor((now + :ahead::float8 - base) / excluded.pause + excluded.burst + 1e-6)))::int AS granted
+    FROM (
+      SELECT now, greatest(p.due, now) AS base
+      FROM (SELECT extract(epoch FROM statement_timestamp())::float8 AS now) clock
+    ) based
+  ) shared
+)
+RETURNING key, granted, due - (granted + burst - 1) * pause
+  - extract(epoch FROM statement_timestamp())::float8 AS wait
 """
 
-GIVE_BACK = "UPDATE paces SET due = due - :count::int * pause WHERE key = :key"
+GIVE_BACK = """
+WITH held AS MATERIALIZED (
+  SELECT p.key, g.count
+  FROM paces p JOIN unnest(:keys::text[], :counts::int[]) AS g(key, count) ON g.key = p.key
+  ORDER BY p.key FOR UPDATE OF p
+)
+UPDATE paces p SET due = p.due - held.count * p.pause FROM held WHERE p.key = held.key
+"""
 
 FORGET_PACES = "DELETE FROM paces WHERE due < extract(epoch FROM now()) - 86400"
 
