@@ -62,6 +62,17 @@ async def test_dead_jobs_run_again_one_or_all(shop: Shop) -> None:
     assert all("of a customer" in row["payload"] for row in risen)
 
 
+async def test_the_queue_and_findings_are_measured_for_this_machine_alone(shop: Shop) -> None:
+    await bury(shop, "turn")
+    await shop.rows("INSERT INTO jobs (lane, kind) VALUES ('l', 'deliver')")
+    told = (await shop.client.get("/metrics")).text
+    assert 'metachat_queue_jobs{kind="deliver"} 1.0' in told
+    assert 'metachat_queue_dead_jobs{kind="turn"} 1.0' in told
+    assert 'metachat_findings{kind="channel.silent"} 0.0' in told
+    outside = await shop.client.get("/metrics", headers={"x-forwarded-for": "203.0.113.7"})
+    assert outside.status_code == 404
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

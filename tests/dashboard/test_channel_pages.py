@@ -151,7 +151,7 @@ async def test_what_was_not_understood_is_seen_escaped_and_understood_again(acme
     reason = re.search(r'name="reason" value="([^"]+)"', opened.browser.page.text)
     assert reason
     await opened.browser.sends("/dashboard/updates/replay", reason=reason.group(1))
-    assert "1 updates are being understood again" in opened.browser.text
+    assert "Being understood again: 1." in opened.browser.text
     await opened.browser.opens("/dashboard/updates")
     assert "Everything that was delivered has been understood." in opened.browser.text
 

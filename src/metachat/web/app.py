@@ -15,6 +15,7 @@ from metachat.web import api, chat, dashboard, demo, hooks, pages, problems, wid
 from metachat.web.api import health, reference
 from metachat.web.drain import Drain
 from metachat.web.envelope import Envelope
+from metachat.web.measured import Measured
 from metachat.web.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def create_app(
     metrics = Metrics(drain)
     framework = Application(
         [api.router(), *(_unlisted(routes) for routes in _areas())],
-        state=State({"platform": platform, "drain": drain, "metrics": metrics}),
+        state=State({"platform": platform, "drain": drain, "metrics": metrics, "measured": Measured()}),
         # Where no area answers, a browser still gets a page.
         exception_handlers={**problems.HANDLERS, **dashboard.problems.HANDLERS},
         openapi_config=api.config(),

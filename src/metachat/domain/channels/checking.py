@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from metachat.domain.channels.health import SILENT
 from metachat.domain.channels.model import Channel
 from metachat.domain.channels.outgoing import Diagnosis
 from metachat.domain.channels.standing import Standing
@@ -35,13 +36,11 @@ def _is_active(standing: Standing) -> Diagnosis:
 
 def _was_heard(standing: Standing, last: datetime | None, now: datetime) -> Diagnosis:
     name = "webhooks arrive"
-    fix = (
-        "Write to the number from a telephone. If nothing arrives, see the checks of the callback URL above."
-    )
+    fix = "Write to the number from a telephone. If nothing arrives, see the checks of the callback URL."
     if last is None:
         return Diagnosis(name, False, "none has ever arrived", fix)
     said = f"the last {_ago(now - last)} ago"
-    silent = any(finding.kind == "channel.silent" for finding in standing.findings)
+    silent = any(one.kind == SILENT and last <= one.found_at for one in standing.findings)
     if silent:
         return Diagnosis(
             name, False, f"{said}; the channel is usually livelier", fix, {"last": last.isoformat()}

@@ -44,7 +44,9 @@ async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     forwarded = "x-forwarded-for" in request.headers or "forwarded" in request.headers
     if forwarded or not access.is_loopback(access.address(request)):
         raise NotFoundException()
-    return Response(request.app.state.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    own, state = request.app.state.metrics.text(), request.app.state
+    shared = await state.measured.text(access.platform_of(request).database)
+    return Response(own + shared, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 async def _check_database(platform: "Platform") -> None:

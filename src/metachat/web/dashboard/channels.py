@@ -215,17 +215,23 @@ def _entered(form: dict[str, str]) -> dict[str, str]:
 
 
 def _changes(form: dict[str, str]) -> Changes:
-    given = {name: form.get(name, "").strip() or None for name in _FIELDS}
+    phone_number_id, account, app_secret, token, language = (
+        form.get(name, "").strip() or None for name in _FIELDS
+    )
     # An empty template is a choice, an empty secret is none.
     template = form.get("reopening_template")
-    return Changes(**given, reopening_template=None if template is None else template.strip())
+    return Changes(
+        phone_number_id=phone_number_id, business_account_id=account, app_secret=app_secret,
+        access_token=token,
+        reopening_template=None if template is None else template.strip(), reopening_language=language,
+    )  # fmt: skip
 
 
 _FIELDS = ("phone_number_id", "business_account_id", "app_secret", "access_token", "reopening_language")
 
 
 def _wanted_look(form: dict[str, str]) -> WebchatSettings:
-    position = next((one for one in POSITIONS if one == form.get("position")), "right")
+    position = next((one for one in POSITIONS if one == form.get("position")), POSITIONS[0])
     accent = form.get("accent", "") if form.get("own_accent") else ""
     return WebchatSettings(
         allowed_origins=tuple(form.get("allowed_origins", "").split()), title=form.get("title", ""),
