@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from metachat.foundation.settings.clean import without_secrets
 from metachat.simulate.model import Account, new_account
 
 _PATIENCE = 30.0
@@ -237,7 +238,7 @@ def process(
 ) -> Iterator[Meta]:
     """Run a simulator in a process of its own; it ends when we do."""
     argv = [sys.executable, "-m", "metachat.simulate", str(port), str(seed), str(pause)]
-    child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=without_secrets())
     assert child.stdin is not None
     assert child.stdout is not None
     # The account goes over a pipe: its secrets are nobody's business in a list of processes.

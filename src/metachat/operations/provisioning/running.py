@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from metachat.foundation.errors import Kind, Refusal
+from metachat.foundation.settings.clean import without_secrets
 from metachat.operations import journal
 from metachat.operations.provisioning.order import Done, Failed, Mode, Order, Step, Told
 from metachat.operations.provisioning.release import Release, pack
@@ -85,7 +86,7 @@ def _login_user(server: Server, means: Means) -> str:
         [ssh, "-i", str(means.key), "-p", str(server.port), "-o", "BatchMode=yes", "-o",
          "ConnectTimeout=10", "-o", "StrictHostKeyChecking=accept-new",
          "-o", f"UserKnownHostsFile={means.known_hosts}", f"{server.user}@{server.address}", "true"],
-        capture_output=True, check=False, timeout=60,
+        capture_output=True, check=False, timeout=60, env=without_secrets(),
     )  # fmt: skip
     return server.user if answers.returncode == 0 else server.first_user
 
@@ -116,7 +117,7 @@ def _visit(order: Order, say: Callable[[str, Told], None]) -> Visit:
 def _child(order: Order) -> Iterator[Told]:
     process = subprocess.Popen(
         [sys.executable, "-m", "metachat.operations.provisioning.child"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=without_secrets(),
     )  # fmt: skip
     assert process.stdin is not None
     assert process.stdout is not None
