@@ -127,6 +127,7 @@ class Platform:
             self.senders,
             self.encryption_key,
             lambda tenant: self.media.for_tenant(tenant).read,
+            self.settings.outcome_wait,
         )
 
     @cached_property

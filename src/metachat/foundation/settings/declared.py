@@ -128,6 +128,9 @@ DECLARED: dict[str, Declared] = {
         "Address of Meta's Graph API, through which WhatsApp messages are sent.", WEB_ADDRESS,
         "https://graph.facebook.com", default="https://graph.facebook.com", read_by=_SERVING,
         refused=(production.https_or_loopback,)),
+    "outcome_wait": Declared(
+        "How long a provider has to tell what became of a message whose sending broke off, before the message"
+        " is sent again.", number(1, 600), "10", default="10", unit="seconds", read_by=("worker",)),
     "log_format": Declared("Form of the log lines.", one_of("json", "text"), "json", default="json"),
     "debug": Declared(
         "Log every detail.", FLAG, "false", default="false", refused=(production.switched_off,)),

@@ -46,6 +46,7 @@ class Settings:
     embedder_key: Secret
     allowed_networks: tuple[str, ...]
     graph_url: str
+    outcome_wait: int
     log_format: str
     debug: bool
     production: bool
