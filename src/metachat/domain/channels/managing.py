@@ -51,6 +51,8 @@ async def note_opening(scope: Scope, channel: Channel) -> Channel:
 
 
 async def _turn(scope: Scope, channel: Channel, status: Literal["active", "paused"]) -> Channel:
+    if channel.kind == "test":
+        raise WrongKind("the channel of the tenant's own trials is always open")
     if channel.status == status:
         return channel
     about = {"name": channel.name, "settings": channel.settings}
