@@ -57,9 +57,9 @@ async def _come(site: ChatSite, count: int) -> list[Guest]:
         Guest("127.0.0.1", site.port, site.channel, source=f"127.0.1.{1 + place % _SOURCES}")
         for place in range(count)
     ]
-    for guest in guests:
-        await guest.begin()
-        await guest.listen()
+    # Together: a connection that nobody uses for some seconds is closed by the door.
+    await asyncio.gather(*(guest.begin() for guest in guests))
+    await asyncio.gather(*(guest.listen() for guest in guests))
     return guests
 
 

@@ -10,7 +10,7 @@ from tests.conftest import Databases
 from tests.engine.conftest import Line, eventually
 
 from metachat.domain.channels import ChannelKind, quiet_seconds
-from metachat.domain.conversations import Message
+from metachat.domain.conversations import Message, in_order
 from metachat.foundation.ids import TenantId
 
 Open = Callable[..., Awaitable[Line]]
@@ -141,3 +141,11 @@ async def test_a_message_repeated_by_the_provider_waits_for_nothing_anew(open_li
     again: Message = await line.writes(QUESTION, key="wamid.1")
     assert again.id == message.id
     assert await line.rows("SELECT run_at FROM jobs WHERE kind = 'turn'") == due
+
+
+async def test_the_team_reads_what_was_written_in_its_order(open_line: Open) -> None:
+    line, noon = await open_line(), datetime(2026, 1, 5, 12, tzinfo=UTC)
+    for text, second in (("second", 20), ("first", 0), ("third", 40), ("also second", 20)):
+        message = await line.writes(text, at=noon + timedelta(seconds=second))
+    said = in_order(await line.transcript(message.conversation_id))
+    assert [one.text for one in said] == ["first", "second", "also second", "third"]

@@ -56,10 +56,10 @@ def profile(first: ModelServer, second: ModelServer) -> Profile:
     )
 
 
-def chain(breakers: Breakers | None = None, **patience: float) -> Chain:
+def chain(breakers: Breakers | None = None, patience: Patience = Patience()) -> Chain:  # noqa: B008
     """The platform's own chain, with real adapters."""
     models = answerers(_NoEmbedder(), Outbound(allowed_networks=["127.0.0.0/8"]))
-    return Chain(models, breakers, Patience(**patience))
+    return Chain(models, breakers, patience)
 
 
 class _NoEmbedder:
@@ -155,16 +155,16 @@ async def test_the_first_models_failure_is_told_when_all_fail(
 @pytest.mark.parametrize(
     ("reply", "patience"),
     [
-        (Reply(CITED, first=3), {"first_of_several": 0.3}),
-        (Reply(f"{CITED} {'and on ' * 200}", each=0.2), {"whole": 0.8}),
+        (Reply(CITED, first=3), Patience(first_of_several=0.3)),
+        (Reply(f"{CITED} {'and on ' * 200}", each=0.2), Patience(whole=0.8)),
     ],
 )
 async def test_a_model_that_hangs_is_not_waited_for(
-    first: ModelServer, profile: Profile, reply: Reply, patience: dict[str, float]
+    first: ModelServer, profile: Profile, reply: Reply, patience: Patience
 ) -> None:
     first.default = reply
     async with asyncio.timeout(15):
-        answer, _ = await answered(profile, chain(**patience))
+        answer, _ = await answered(profile, chain(patience=patience))
     assert answer.text == "Delivery costs €4.90 [1]."
     assert answer.failures[0].code == ModelTimedOut.code
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from metachat.domain import assistant
 from metachat.domain.channels import health
 from metachat.foundation.db import Database, DatabaseAway
 from metachat.foundation.queue import watching
@@ -43,4 +44,14 @@ async def _counted(database: Database) -> bytes:
     findings.labels(health.SILENT).set(0)
     for kind, count in Counter(one["kind"] for one in await health.findings_everywhere(database)).items():
         findings.labels(kind).set(count)
+    failures = Gauge(
+        "metachat_model_failures", "Failures of tenants' models so far.", ["provider"], registry=registry
+    )
+    resting = Gauge(
+        "metachat_models_resting", "Models left alone now, for they kept failing.", ["provider"],
+        registry=registry,
+    )  # fmt: skip
+    for total in await assistant.health_totals(database):
+        failures.labels(total.provider).set(total.failures)
+        resting.labels(total.provider).set(total.resting)
     return generate_latest(registry)

@@ -1,6 +1,15 @@
 """Answers customers from a company's documents, each statement with its proof."""
 
-from metachat.domain.assistant.actions import Search, health, profile, respond, set_profile
+from metachat.domain.assistant.actions import (
+    Search,
+    health,
+    health_totals,
+    profile,
+    respond,
+    set_fallbacks,
+    set_profile,
+    with_keys,
+)
 from metachat.domain.assistant.model import (
     Answer,
     Answerer,
@@ -41,7 +50,10 @@ __all__ = [
     "Turn",
     "Usage",
     "health",
+    "health_totals",
     "profile",
     "respond",
+    "set_fallbacks",
     "set_profile",
+    "with_keys",
 ]

@@ -1,8 +1,8 @@
 """Answering a question: search, answer, prove, and only then show."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from metachat.domain import events
 from metachat.domain.assistant import language as languages
@@ -15,7 +15,9 @@ from metachat.domain.assistant.model import (
     Citation,
     Claim,
     Failed,
+    Fallback,
     Health,
+    HealthTotal,
     ModelFailed,
     ModelRests,
     Profile,
@@ -24,6 +26,7 @@ from metachat.domain.assistant.model import (
     Usage,
 )
 from metachat.domain.knowledge import Passage
+from metachat.foundation.db import Database
 from metachat.foundation.log import log
 from metachat.foundation.scope import Scope
 
@@ -81,9 +84,33 @@ async def set_profile(scope: Scope, key: bytes, settled: Profile) -> None:
     await events.record(scope, "assistant.changed", provider=settled.provider, model=settled.model)
 
 
+async def set_fallbacks(scope: Scope, key: bytes, wanted: Sequence[Fallback]) -> None:
+    """Settles which models speak, in this order, where the assistant's own fails."""
+    before = await store.profile(scope, key)
+    await set_profile(scope, key, replace(before, fallbacks=with_keys(before.fallbacks, wanted)))
+
+
+def with_keys(before: Sequence[Fallback], wanted: Sequence[Fallback]) -> tuple[Fallback, ...]:
+    """Gives each fallback that comes without a key the one that was stored at its place.
+
+    A key belongs to where it is sent: another provider or address never gets it.
+    """
+    kept = {(place, one.provider, one.base_url): one.api_key for place, one in enumerate(before)}
+    return tuple(
+        one if one.api_key else replace(one, api_key=kept.get((place, one.provider, one.base_url)))
+        for place, one in enumerate(wanted)
+    )
+
+
 async def health(scope: Scope) -> list[Health]:
     """Tells of the tenant's models that have failed, those that failed last first."""
     return await store.health(scope)
+
+
+async def health_totals(database: Database) -> list[HealthTotal]:
+    """Tells operators how the models of all tenants fare, by provider; raises DatabaseAway."""
+    async with database.transaction() as db:
+        return await store.health_totals(db)
 
 
 async def note_failures(scope: Scope, failures: Iterable[Failed]) -> None:

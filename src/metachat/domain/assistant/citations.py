@@ -11,7 +11,9 @@ _NUMBERS = re.compile(r"\d{1,3}(?:\s*[,&]\s*\d{1,3})*(?!\d)")
 _QUOTE_OPENS = re.compile(r"\s*[:,;|–-]?\s*[\"“”„«»]")
 _QUOTE_CLOSES = re.compile(r"[\"“”„«»]\s*[.…]?\s*[\]】]")
 _CLOSING = re.compile(r"[\]】]")
-_SPACE = re.compile(r"\s+")
+_SPACES = re.compile(r" {2,}")
+# Characters: more than all alphabets have that are in use.
+_REMEMBERED = 20_000
 _LONGEST_MARK = 1_200
 _SHORTEST_QUOTE = 6
 _ALIKE = str.maketrans(
@@ -95,8 +97,20 @@ def _proves_little(wanted: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    # The same without places; nothing in ASCII is invisible or has more than one form but white space.
-    return _SPACE.sub(" ", text).replace("`", "'").lower() if text.isascii() else _plain(text)[0]
+    return _SPACES.sub(" ", text.translate(_FOLDS))
+
+
+class _Folds(dict[int, str | None]):
+    """What becomes of each character, found out when it first occurs; None for what no reader sees."""
+
+    def __missing__(self, code: int) -> str | None:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[code] = found = _plain(chr(code))[0] or None
+        return found
+
+
+_FOLDS = _Folds()
 
 
 def _plain(text: str) -> tuple[str, list[int]]:

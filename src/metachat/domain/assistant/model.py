@@ -192,6 +192,15 @@ class Health:
     resting_until: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class HealthTotal:
+    """How often a provider's models failed, for all tenants together, and how many of them rest now."""
+
+    provider: str
+    failures: int
+    resting: int
+
+
 class ModelFailed(Refusal):
     """The assistant's model could not answer."""
 

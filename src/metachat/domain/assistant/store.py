@@ -3,8 +3,9 @@
 import base64
 from datetime import timedelta
 
-from metachat.domain.assistant.model import Failed, Fallback, Health, Profile, Provider
+from metachat.domain.assistant.model import Failed, Fallback, Health, HealthTotal, Profile, Provider
 from metachat.foundation import crypto
+from metachat.foundation.db import Transaction
 from metachat.foundation.scope import Scope
 
 _PROFILE = """
@@ -99,6 +100,11 @@ async def note_failure(scope: Scope, failed: Failed) -> None:
         tenant=scope.tenant, provider=failed.provider, endpoint=failed.endpoint, code=failed.code,
         now=scope.now, resting_until=resting_until,
     )  # fmt: skip
+
+
+async def health_totals(db: Transaction) -> list[HealthTotal]:
+    """Counts failures over all tenants."""
+    return [HealthTotal(**row) for row in await db.all("SELECT * FROM model_health_totals()")]
 
 
 async def health(scope: Scope) -> list[Health]:

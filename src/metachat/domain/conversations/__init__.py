@@ -27,6 +27,7 @@ from metachat.domain.conversations.model import (
     NotAMember,
     Reply,
     State,
+    in_order,
     spoken_language,
 )
 from metachat.domain.conversations.phrases import say
@@ -67,6 +68,7 @@ __all__ = [
     "find_draft",
     "gather",
     "hand_off",
+    "in_order",
     "list_conversations",
     "message_id",
     "pass_on",

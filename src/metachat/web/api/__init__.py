@@ -5,6 +5,7 @@ from litestar import Router
 from metachat.web import problems
 from metachat.web.api import (
     ask,
+    assistant,
     attachments,
     channel_checks,
     channels,
@@ -28,7 +29,7 @@ def router() -> Router:
     """Put the API's routes together."""
     areas = [
         session, tenant, members, keys, knowledge, ask, conversations, attachments, channels, channel_checks,
-        updates, events, operator, queue,
+        updates, events, operator, queue, assistant,
     ]  # fmt: skip
     routes = [route for area in areas for route in area.ROUTES]
     return Router("/api/v1", route_handlers=routes, exception_handlers=problems.HANDLERS)

@@ -29,6 +29,7 @@ _TAGS = {
     "Knowledge": "The documents that answers rest on.",
     "Conversations": "What customers, the assistant and the team say to each other.",
     "Channels": "The doors through which customers write, and what came through them without effect.",
+    "Assistant": "The models that speak for the assistant, and how they fare.",
     "Events": "What happened, in order.",
     "Tenant": "Your company's account and its audit trail.",
     "Members": "The people of the team and their roles.",

@@ -8,7 +8,7 @@ from litestar.response import Redirect
 
 from metachat.domain import assistant, channels
 from metachat.domain.accounts import Role
-from metachat.domain.assistant import Profile
+from metachat.domain.assistant import Fallback, Profile
 from metachat.domain.assistant.model import Provider, Tone
 from metachat.domain.channels import webchat
 from metachat.domain.conversations.model import LANGUAGES
@@ -20,6 +20,7 @@ from metachat.web.dashboard.visit import AnyRequest, enter, fields, go, t
 
 _PAGE = "/dashboard/assistant"
 _LONGEST = {"brand_name": 100, "instructions": 4000, "model": 200, "base_url": 500, "api_key": 500}
+_FALLBACKS = 3
 
 
 class BadProfile(Invalid):
@@ -58,6 +59,8 @@ async def _choices(request: AnyRequest, scope: Scope) -> dict[str, Any]:
     return {
         "tones": get_args(Tone),
         "providers": get_args(Provider),
+        "fallback_places": range(_FALLBACKS),
+        "health": await assistant.health(scope),
         "answer_languages": LANGUAGES,
         "snippets": [(channel.name, webchat.snippet(address, channel)) for channel in websites],
     }
@@ -79,7 +82,33 @@ def _wanted(form: dict[str, str], before: Profile) -> Profile:
     # A key belongs to where it is sent: another provider or address never gets the one that was stored.
     moved = (provider, wanted.base_url) != (before.provider, before.base_url)
     key = form.get("api_key", "").strip() or (None if moved else before.api_key)
-    return dataclasses.replace(wanted, tone=tone, provider=provider, api_key=key)
+    return dataclasses.replace(
+        wanted, tone=tone, provider=provider, api_key=key, fallbacks=_fallbacks(form, before)
+    )
+
+
+def _fallbacks(form: dict[str, str], before: Profile) -> tuple[Fallback, ...]:
+    """The models that speak where the first one fails; a form without their fields leaves them."""
+    if "fallback_1_provider" not in form:
+        return before.fallbacks
+    wanted = [one for place in range(1, _FALLBACKS + 1) if (one := _fallback(form, f"fallback_{place}_"))]
+    return assistant.with_keys(before.fallbacks, wanted)
+
+
+def _fallback(form: dict[str, str], prefix: str) -> Fallback | None:
+    told = {
+        name: form.get(prefix + name, "").strip() for name in ("provider", "model", "base_url", "api_key")
+    }
+    provider = next((name for name in get_args(Provider) if name == told["provider"]), None)
+    if provider is None or provider == "extractive":
+        return None
+    if not told["model"]:
+        raise BadProfile("name the model")
+    if told["base_url"] and not told["base_url"].startswith(("https://", "http://")):
+        raise BadProfile("an address begins with https:// or http://")
+    if any(len(value) > _LONGEST[name] for name, value in told.items() if name in _LONGEST):
+        raise BadProfile("a field is too long")
+    return Fallback(provider, told["model"], told["base_url"] or None, told["api_key"] or None)
 
 
 def _written(profile: Profile, form: dict[str, str]) -> Profile:

@@ -59,7 +59,8 @@ async def show_conversation(request: AnyRequest, id: FromPath[UUID]) -> Response
             visit.scope, conversation.id, after=after, limit=_TRANSCRIPT + 1
         )
         return visit.page(
-            "conversations/conversation.html", conversation=conversation, messages=said[:_TRANSCRIPT],
+            "conversations/conversation.html", conversation=conversation,
+            messages=conversations.in_order(said[:_TRANSCRIPT]),
             files=await attachments.of_messages(visit.scope, [message.id for message in said]),
             quotes={message.provider_id: message for message in said if message.provider_id},
             more=said[_TRANSCRIPT - 1].seq if len(said) > _TRANSCRIPT else 0,
