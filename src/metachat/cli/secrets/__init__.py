@@ -2,7 +2,7 @@
 
 import typer
 
-from metachat.cli.secrets import checking, recipients, safe, several, single
+from metachat.cli.secrets import checking, leaks, recipients, safe, several, single
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,5 +23,6 @@ app.command("export")(several.export)
 app.command("escrow")(safe.escrow)
 app.command("fingerprint")(checking.fingerprint)
 app.command("doctor")(checking.doctor)
+app.command("scan")(leaks.scan)
 app.command("hand")(several.hand)
 app.add_typer(recipients.app, name="recipients")

@@ -45,7 +45,7 @@ def instances(order: Order) -> list[str]:
 def _furnish(order: Order) -> list[OperationMeta]:
     """Place what the processes read: settings, secrets, units."""
     files.directory(name="place of the secrets", path=_CREDENTIALS, mode="700", user="root", group="root")
-    placed = [place("settings", render("metachat.env", site=order.site), "/etc/metachat/metachat.env")]
+    placed = [place("settings", render("settings", site=order.site), "/etc/metachat/metachat.env")]
     for name, value in sorted(order.secrets.items()):
         placed.append(place(f"secret {name}", BytesIO(value.encode()), f"{_CREDENTIALS}/{name}", "600"))
     for unit in _UNITS:
