@@ -16,6 +16,9 @@ CREATE TABLE deliveries (
   -- Each row is changed once and deleted soon: room for both versions on its page.
 ) WITH (fillfactor = 60);
 SELECT isolate_tenants('deliveries');
+-- The worker looks for those whose job the queue has laid aside, of every tenant; what is young has one.
+CREATE POLICY lingering ON deliveries FOR SELECT TO metachat_worker
+  USING (created_at < now() - interval '10 minutes');
 
 -- How far each of the providers' limits is used up, for all workers together: in seconds since 1970, when
 -- what was granted will have been paid back. Lost in a crash, when everything was quiet for longer than that.

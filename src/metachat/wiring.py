@@ -16,6 +16,7 @@ from metachat.domain.channels import Provider, Sender, health
 from metachat.domain.channels.whatsapp import WhatsApp
 from metachat.domain.conversations import arrivals
 from metachat.domain.conversations.attachments import sweeping
+from metachat.domain.conversations.deliveries import failing
 from metachat.domain.knowledge import Embedder, Passage
 from metachat.domain.knowledge.embedding.bundled import BundledEmbedder
 from metachat.foundation import simulated
@@ -126,7 +127,7 @@ class Platform:
             self.database,
             self.senders,
             self.encryption_key,
-            lambda tenant: self.media.for_tenant(tenant).read,
+            self.read_of,
             self.settings.outcome_wait,
         )
 
@@ -135,6 +136,10 @@ class Platform:
         """What customers see while their answers are made (conversations.deliveries.courtesy.Courtesy)."""
         courtesy = import_module("metachat.domain.conversations.deliveries.courtesy")
         return courtesy.Courtesy(self.database, self.senders, self.encryption_key)
+
+    def read_of(self, tenant: TenantId) -> Callable[[str], AsyncIterator[bytes]]:
+        """What reads a tenant's files of conversations."""
+        return self.media.for_tenant(tenant).read
 
     async def close(self) -> None:
         """Let go of what was opened at its first use."""
@@ -240,6 +245,10 @@ async def _deliver(job: Job, platform: Platform) -> None:
     await actions.deliver(job, platform.office)
 
 
+async def _lost_deliveries(job: Job, platform: Platform) -> None:
+    await failing.fail_lost(job, platform.database)
+
+
 async def _late(job: Job, platform: Platform) -> None:
     await arrivals.try_again(job, platform.database)
 
@@ -256,6 +265,7 @@ async def _sweep_media(job: Job, platform: Platform) -> None:
 async def begin(platform: Platform) -> None:
     """What a worker sees to at its start: the work that comes again and again."""
     await arrivals.tidy_daily(platform.database)
+    await failing.look_often(platform.database)
     await sweeping.sweep_daily(platform.database)
     await health.follow_minutely(platform.database)
 
@@ -269,6 +279,7 @@ HANDLERS: Mapping[str, Callable[[Job, Platform], Awaitable[None]]] = {
     "inbox": _inbox,
     "tidy-inbox": _tidy_inbox,
     "deliver": _deliver,
+    "lost-deliveries": _lost_deliveries,
     "late": _late,
     "media": _media,
     "sweep-media": _sweep_media,

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import asyncpg
 
-from metachat.domain import events
 from metachat.domain.channels import NotSent, Outgoing, Sender, WindowClosed, health
 from metachat.domain.conversations import progress
 from metachat.domain.conversations.deliveries import store
+from metachat.domain.conversations.deliveries.failing import fail
 from metachat.domain.conversations.deliveries.model import Delivery, described, pause_before
 from metachat.domain.conversations.deliveries.office import Office, Taken
 from metachat.foundation.clock import now
@@ -21,9 +21,7 @@ from metachat.foundation.queue import Job, LeaseLost, Postpone, finish
 from metachat.foundation.scope import open_scope
 
 _PAUSED = 60.0
-# The queue lays jobs aside at which workers die or that fail over and over; before it does, this one's
-# message fails where people see it.
-_DEATHS = 8
+# Before the queue lays a job aside that fails over and over, its message fails where people see it.
 _FAILURES = 6
 # How long a worker holds on to the news that a message was taken while the database is away.
 _HELD_SECONDS = 60.0
@@ -40,7 +38,7 @@ async def deliver(job: Job, office: Office) -> None:
     """
     assert job.tenant is not None, "a delivery has a tenant"
     message = MessageId(UUID(job.payload["message"]))
-    if job.deaths >= _DEATHS or job.attempts >= _FAILURES:
+    if job.attempts >= _FAILURES:
         await _fail(job, office, job.tenant, message, _BROKEN)
         return
     delivery = await office.start(job.tenant, message)
@@ -196,14 +194,7 @@ async def _put_off(office: Office, delivery: Delivery, failure: NotSent) -> NoRe
 
 async def _fail(job: Job, office: Office, tenant: TenantId, message: MessageId, failure: NotSent) -> None:
     async with open_scope(office.database, tenant, actor="worker") as scope:
-        failed = described(failure)
-        row = await scope.db.one(store.FAIL, tenant=tenant, message=message, failed=failed)
-        if row is not None:
-            await events.record(
-                scope, "message.status",
-                subject=row["conversation_id"], message=str(row["id"]), status="failed", failed=failed,
-            )  # fmt: skip
-            progress.tell(scope.db, tenant, row)
+        await fail(scope, message, described(failure))
         await finish(scope.db, job)
 
 

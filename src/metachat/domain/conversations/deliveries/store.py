@@ -1,5 +1,6 @@
 """The SQL of deliveries; several of one tenant at once, so that a busy worker makes few round trips."""
 
+# OFFSET 0 keeps the planner from reading all of a tenant's rows where it believes that there are few.
 # Whoever makes the call says so first: after a crash it is known that there may have been one. Where one may
 # have been before, it is repeated only after its provider had the time to tell.
 START = """
@@ -19,10 +20,12 @@ SELECT due.message_id AS message, due.part, due.round, due.attempts, due.created
   heard.at AS heard_at, ch.tenant_id, ch.id AS channel_id, ch.kind, ch.name, ch.status, ch.settings,
   ch.created_at AS channel_created_at
 FROM due LEFT JOIN begun ON begun.message_id = due.message_id
-JOIN messages m ON m.tenant_id = :tenant AND m.id = due.message_id
-JOIN conversations c ON c.tenant_id = :tenant AND c.id = m.conversation_id
-JOIN contacts p ON p.tenant_id = :tenant AND p.id = c.contact_id
-JOIN channels ch ON ch.tenant_id = :tenant AND ch.id = m.channel_id
+CROSS JOIN LATERAL (
+  SELECT * FROM messages WHERE tenant_id = :tenant AND id = due.message_id OFFSET 0) m
+CROSS JOIN LATERAL (
+  SELECT * FROM conversations WHERE tenant_id = :tenant AND id = m.conversation_id OFFSET 0) c
+CROSS JOIN LATERAL (SELECT * FROM contacts WHERE tenant_id = :tenant AND id = c.contact_id OFFSET 0) p
+CROSS JOIN LATERAL (SELECT * FROM channels WHERE tenant_id = :tenant AND id = m.channel_id OFFSET 0) ch
 LEFT JOIN LATERAL (
   SELECT coalesce(h.provider_at, h.created_at) AS at FROM messages h
   WHERE h.tenant_id = :tenant AND h.conversation_id = m.conversation_id AND h.author = 'customer'
@@ -40,10 +43,12 @@ WITH given AS (
 ), over AS (
   DELETE FROM deliveries d USING given g
   WHERE d.tenant_id = :tenant AND d.message_id = g.message AND d.part = g.part
+    AND d.message_id = ANY(:messages)
   RETURNING d.message_id, g.provider,
     g.note || CASE WHEN d.repeated > 0 THEN jsonb_build_object('repeated', d.repeated) ELSE '{}' END AS note
 ), named AS (
-  SELECT o.*, m.channel_id FROM over o JOIN messages m ON m.tenant_id = :tenant AND m.id = o.message_id
+  SELECT o.*, m.channel_id FROM over o
+  CROSS JOIN LATERAL (SELECT * FROM messages WHERE tenant_id = :tenant AND id = o.message_id OFFSET 0) m
 ), receipt AS (
   INSERT INTO receipts AS r (tenant_id, channel_id, provider_id, status, at)
   SELECT :tenant, channel_id, provider, 'sent', :now FROM named ORDER BY channel_id, provider
@@ -53,7 +58,7 @@ WITH given AS (
   UPDATE messages m
   SET provider_id = n.provider, status = r.status, detail = (m.detail - 'waiting') || n.note || r.detail
   FROM named n JOIN receipt r ON r.channel_id = n.channel_id AND r.provider_id = n.provider
-  WHERE m.tenant_id = :tenant AND m.id = n.message_id
+  WHERE m.tenant_id = :tenant AND m.id = n.message_id AND m.id = ANY(:messages)
   RETURNING m.id, m.conversation_id, m.seq, m.status, m.correlation_id
 ), told AS (
   INSERT INTO events (tenant_id, kind, subject, data, correlation_id)
@@ -160,6 +165,15 @@ DELETE FROM receipts r USING (
   SELECT tenant_id, channel_id, provider_id FROM receipts WHERE at < now() - interval '30 days' LIMIT 5000
 ) old
 WHERE r.tenant_id = old.tenant_id AND r.channel_id = old.channel_id AND r.provider_id = old.provider_id
+"""
+
+# Shown by a policy of its own, whosesoever they are. A message that is sent anew has a job again.
+LOST = """
+SELECT d.tenant_id, d.message_id FROM deliveries d
+WHERE d.created_at < now() - interval '10 minutes'
+  AND NOT EXISTS (SELECT FROM jobs j
+    WHERE j.kind = 'deliver' AND j.tenant_id = d.tenant_id AND j.payload->>'message' = d.message_id::text)
+LIMIT 500
 """
 
 AS_TENANT = "SELECT set_config('metachat.tenant', :tenant, true)"
