@@ -39,9 +39,7 @@ def commit(folder: Path, name: str, content: str | None) -> str:
 
 def scan(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "metachat", "secrets", "scan", *arguments]
-    ran = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env=dict(os.environ), check=False
-    )
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert VALUE not in ran.stdout + ran.stderr
     return ran
 
