@@ -27,7 +27,7 @@ from metachat.foundation.queue import Job, Loop
 from metachat.foundation.settings import Settings, load
 from metachat.web.app import create_app
 from metachat.wiring import Platform, open_platform
-from metachat.worker import limits_of, unhurried
+from metachat.worker import limits_of, spare_memory, unhurried
 
 DIMENSION = 384
 
@@ -129,6 +129,7 @@ def main() -> None:
         uvloop.run(api(settings, arguments.fd))
     else:
         answerer = ScriptedAnswerer(arguments.pause, arguments.whole)
+        spare_memory()
         uvloop.run(worker(settings, answerer, arguments.real))
 
 

@@ -1,6 +1,8 @@
 """The worker process: runs the jobs of every tenant until it is asked to stop."""
 
 import asyncio
+import contextlib
+import ctypes
 import signal
 
 import uvloop
@@ -16,11 +18,14 @@ from metachat.foundation.settings import Settings
 AT_ONCE = {"document": 2}
 # What takes no time finds places however many answers and deliveries are being waited for.
 QUICK_PLACES = 64
+# Parameters of glibc's mallopt, by the numbers of malloc.h.
+_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
 
 
 def main(settings: Settings) -> None:
     """Be the worker process; raises DatabaseAway."""
     configure("worker", settings.log_format, settings.log_level)
+    spare_memory()
     uvloop.run(run(settings))
 
 
@@ -50,6 +55,18 @@ def limits_of(turns: int) -> Limits:
     deliveries = max(1, turns // 2)
     at_once = {**AT_ONCE, "conversation": turns, "delivery": deliveries}
     return Limits(in_flight=turns + deliveries + QUICK_PLACES, at_once=at_once)
+
+
+def spare_memory() -> None:
+    """Let all threads share one heap, and give large pieces back to the system as soon as they are free.
+
+    Threads hold the interpreter's lock when they allocate: heaps of their own would only hold memory, some
+    20 MB while hundreds of answers are waited for.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # another C library than glibc has no such choice
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, 64 * 1024)
 
 
 def unhurried(dsn: str) -> str:
