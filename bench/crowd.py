@@ -17,8 +17,8 @@ class Guest:
     port: int
     channel: str
     token: str = ""
-    source: str = "127.0.0.1"
     conversation: ConversationId | None = None
+    source: str = "127.0.0.1"
     events: asyncio.Queue[tuple[str, dict[str, Any]]] = field(default_factory=asyncio.Queue)
     _sending: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
     _stream: asyncio.StreamWriter | None = None
