@@ -51,3 +51,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 REVOKE EXECUTE ON FUNCTION model_health_totals FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION model_health_totals TO metachat_app;
+
+-- Whoever writes is looked up with their latest conversation, for every message.
+CREATE INDEX conversations_of_contact ON conversations (tenant_id, contact_id, id);

@@ -82,9 +82,11 @@ def locate(quote: str, text: str) -> str | None:
     as_written = re.search(_whole(quote.strip()), text)
     if as_written is not None:
         return as_written.group()
-    folded, places = _plain(text)
-    found = re.search(_whole(wanted), folded)
-    return text[places[found.start()] : places[found.end() - 1] + 1] if found else None
+    found = re.search(_whole(wanted), _folded(text))
+    if found is None:
+        return None
+    places = _plain(text)[1]
+    return text[places[found.start()] : places[found.end() - 1] + 1]
 
 
 def _whole(words: str) -> str:

@@ -5,7 +5,7 @@ answers. Each line is one meaning; a word counts in whatever inflection, so stem
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from metachat.domain.assistant.words import stem
 
@@ -161,7 +161,7 @@ def joined(question: str) -> str:
     return question
 
 
-@cache
+@lru_cache(maxsize=20_000)
 def meanings_of(stemmed: str, language: str) -> frozenset[int]:
     """Gives the numbers of the meanings that a stem may have in its language; empty for other words."""
     return _index(language).get(stemmed, frozenset())
@@ -179,7 +179,7 @@ def _index(language: str) -> dict[str, frozenset[int]]:
     return {stemmed: frozenset(numbers) for stemmed, numbers in found.items()}
 
 
-@cache
+@lru_cache(maxsize=20_000)
 def country_of(stemmed: str, language: str) -> frozenset[int]:
     """Gives the meaning of the country that a town lies in; empty for other words."""
     return _towns(language).get(stemmed, frozenset())

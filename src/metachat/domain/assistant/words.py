@@ -115,6 +115,8 @@ def content_stems(text: str, language: str) -> frozenset[str]:
 @lru_cache(maxsize=20_000)
 def stem(word: str, language: str) -> str:
     """Gives what stays of a word when it is inflected; accents go, since customers leave them out."""
+    if word.isdigit():  # every order's number is another word, and none is inflected
+        return word
     algorithm = _ALGORITHMS.get(language)
     stemmed = _stemmer(algorithm).stemWord(word) if algorithm else word
     return _without_accents(stemmed)

@@ -33,9 +33,9 @@ INSERT INTO conversations (tenant_id, id, channel_id, contact_id) VALUES (:tenan
 FIND = f"SELECT {_CONVERSATION} {_WITH_CONTACT} WHERE c.tenant_id = :tenant AND c.id = :id"
 
 # A contact has one current conversation in a channel: the latest.
-LATEST_OF = f"""
-SELECT {_CONVERSATION} {_WITH_CONTACT}
-WHERE p.tenant_id = :tenant AND p.channel_id = :channel AND p.external_id = :external
+LATEST_OF = """
+SELECT c.id FROM conversations c WHERE c.tenant_id = :tenant AND c.contact_id = (
+  SELECT id FROM contacts WHERE tenant_id = :tenant AND channel_id = :channel AND external_id = :external)
 ORDER BY c.id DESC LIMIT 1
 """
 
@@ -201,9 +201,13 @@ ORDER BY seq DESC LIMIT 1
 
 # The name under which a person is known here, when the channel now tells another one, or both.
 KNOWN_BY_PHONE = """
-SELECT external_id FROM contacts
-WHERE tenant_id = :tenant AND channel_id = :channel AND (phone = :phone OR external_id = :phone)
-ORDER BY external_id = :phone, id LIMIT 1
+SELECT external_id FROM (
+  SELECT external_id, id FROM contacts
+  WHERE tenant_id = :tenant AND channel_id = :channel AND external_id = :phone
+  UNION
+  SELECT external_id, id FROM contacts
+  WHERE tenant_id = :tenant AND channel_id = :channel AND phone = :phone
+) known ORDER BY external_id = :phone, id LIMIT 1
 """
 
 # Someone first known by telephone gets the channel's own id, unless that is somebody already.

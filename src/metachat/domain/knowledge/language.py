@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 # The most frequent function words of each language; enough to tell them apart in a sentence or two, and
 # the words that a search leaves out.
@@ -112,13 +113,15 @@ _ENDINGS = sorted(
 )
 _SHORTEST_STEM = 3
 _PLAIN = str.maketrans("čćđšž", "ccdsz")
+_PLAIN_ENDINGS = [ending.translate(_PLAIN) for ending in _ENDINGS]
 
 
+@lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """Strip one ending; what remains keeps a vowel and at least three letters."""
     plain = word.translate(_PLAIN)
-    for ending in _ENDINGS:
-        root = plain.removesuffix(ending.translate(_PLAIN))
+    for ending in _PLAIN_ENDINGS:
+        root = plain.removesuffix(ending)
         if root != plain and len(root) >= _SHORTEST_STEM and set(root) & set("aeiour"):
             return root
     return plain
