@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,7 @@ from metachat.simulate.limits import Rates
 from metachat.simulate.serve import Simulator, listen
 
 _PORT = 8090
+_HANDSHAKE_SECONDS = 10.0
 _NAME = "WhatsApp (simulated)"
 
 
@@ -120,12 +122,16 @@ def _channel(platform: client.Client, account: Account) -> tuple[str, str]:
 
 
 def _subscribe(simulator: Simulator, callback: str) -> None:
-    try:
-        Meta(simulator.address, simulator.account).connect(callback)
-    except (Refused, ConnectionError) as error:
-        print(f"Webhooks    not connected: {error}", flush=True)
-    else:
-        name = simulator.account.verified_name
-        print(
-            f"Webhooks    {callback}\n\nOpen the phones, and write to {name} as anybody you like.", flush=True
-        )
+    meta, refusal = Meta(simulator.address, simulator.account), ""
+    deadline = time.monotonic() + _HANDSHAKE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            meta.connect(callback)
+        except (Refused, ConnectionError) as error:
+            refusal = str(error)
+            time.sleep(0.5)  # doors know a new verify token within seconds
+        else:
+            name = simulator.account.verified_name
+            print(f"Webhooks    {callback}\n\nOpen the phones, and write to {name} as you like.", flush=True)
+            return
+    print(f"Webhooks    not connected: {refusal}", flush=True)

@@ -60,7 +60,9 @@ class Simulator:
         self._listening = listening
         # What was listened on: the port is the same after it was unplugged.
         self._place, self._family = listening.getsockname()[:2], listening.family
-        host = f"[{self._place[0]}]" if ":" in self._place[0] else self._place[0]
+        # Where this machine reaches it, even when it listens everywhere.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._place[0], self._place[0])  # noqa: S104 - read
+        host = f"[{host}]" if ":" in host else host
         self.address = f"http://{host}:{self._place[1]}"
         self._make = lambda: World(rates, patience)
         self.account, self._seed = account, seed

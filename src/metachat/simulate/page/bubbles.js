@@ -11,7 +11,7 @@ const make = (tag, properties = {}, ...children) => {
 
 export function bubble(message, others, actions) {
   const mine = message.from === "phone";
-  const item = make("li", { className: `bubble${mine ? " mine" : ""}` });
+  const item = make("article", { className: `bubble${mine ? " mine" : ""}` });
   item.dataset.id = message.id;
   const quoted = message.reply_to && others.get(message.reply_to);
   if (quoted) item.append(make("blockquote", { textContent: quoted.text }));
