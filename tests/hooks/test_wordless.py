@@ -7,7 +7,7 @@ from tests.hooks import meta
 from tests.hooks.conftest import Shop
 
 from metachat.domain import conversations
-from metachat.foundation.ids import ConversationId
+from metachat.foundation.ids import ConversationId, MessageId, uuid7
 from metachat.foundation.scope import open_scope
 
 PICTURE = {"type": "image", "image": {"id": "1", "mime_type": "image/jpeg"}}
@@ -77,3 +77,26 @@ async def test_it_comes_too_late_where_a_person_has_taken_over(shop: Shop) -> No
     await shop.rows("UPDATE conversations SET state = 'waiting'")
     await answers(shop, gathered)
     assert await said(shop) == []
+
+
+async def test_what_was_deleted_needs_no_answer_and_the_rest_still_gets_one(shop: Shop) -> None:
+    first, second = meta.message("Where is my tent?"), meta.message("And my lamp?")
+    await shop.deliver(meta.change(meta.value(first, second)))
+    await shop.work()
+    (talk,) = await shop.rows("SELECT id FROM conversations")
+    id = ConversationId(talk["id"])
+    async with open_scope(shop.worker, shop.tenant, actor="worker") as scope:
+        before = await conversations.gather(scope, id)
+    assert before is not None
+    await shop.rows("DELETE FROM jobs WHERE kind = 'turn'")
+    revoke = meta.message(type="revoke", revoke={"original_message_id": first["id"]})
+    await shop.deliver(meta.change(meta.value(revoke)))
+    await shop.work()
+    async with open_scope(shop.worker, shop.tenant, actor="worker") as scope:
+        # The answer that was in the making comes to nothing, and another turn answers what is left.
+        made = conversations.Reply("Both are on their way.")
+        assert await conversations.answer(scope, before, MessageId(uuid7()), made) is None
+        after = await conversations.gather(scope, id)
+    assert after is not None
+    assert after.question == "And my lamp?"
+    assert len(await shop.rows("SELECT id FROM jobs WHERE kind = 'turn'")) == 1

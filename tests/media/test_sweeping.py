@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from tests.conftest import add_tenant
 
-from metachat.domain import channels, conversations
+from metachat.domain import accounts, channels, conversations
+from metachat.domain.accounts import Role
 from metachat.domain.conversations import attachments
 from metachat.domain.conversations.attachments import Attachment, sweeping
 from metachat.foundation.blobs import DiskBlobs
@@ -156,3 +157,14 @@ async def test_an_upload_and_a_sweep_at_once_lose_nothing(house: House, app_db: 
     )
     assert all(house.has(file) for file in again)
     assert len(files) == 20
+
+
+async def test_a_channel_of_words_alone_takes_no_file(house: House, app_db: Database) -> None:
+    person = await accounts.hash_first_password("correct horse battery")
+    async with open_scope(app_db, house.tenant, actor="test") as scope:
+        who = ("ana@acme.example", "Ana")
+        made = await accounts.add_member(scope, who, Role.AGENT, by=Role.OWNER, first_password=person)
+    file = await house.uploads(b"hello")
+    async with open_scope(house.worker, house.tenant, actor="test") as scope:
+        with pytest.raises(conversations.FilelessChannel):
+            await conversations.agent_sends(scope, house.talk, file.id, "", agent=made.member.id)

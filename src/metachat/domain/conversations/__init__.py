@@ -13,7 +13,7 @@ from metachat.domain.conversations.actions import (
     release,
     start,
 )
-from metachat.domain.conversations.enclosing import agent_sends
+from metachat.domain.conversations.enclosing import FILELESS, FilelessChannel, agent_sends
 from metachat.domain.conversations.escalation import asks_for_person
 from metachat.domain.conversations.model import (
     Conversation,
@@ -38,6 +38,7 @@ from metachat.domain.conversations.turns import answer, apologise, find_draft, g
 from metachat.domain.conversations.wordless import acknowledge
 
 __all__ = [
+    "FILELESS",
     "LONGEST_BURST",
     "Conversation",
     "ConversationClosed",
@@ -45,6 +46,7 @@ __all__ = [
     "Cursor",
     "Draft",
     "EmptyMessage",
+    "FilelessChannel",
     "Gathered",
     "Message",
     "MessageNotFound",

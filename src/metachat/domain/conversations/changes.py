@@ -5,6 +5,7 @@ from typing import Any
 from metachat.domain import events
 from metachat.domain.channels import Reaction, Revision
 from metachat.domain.conversations import attachments, store
+from metachat.domain.conversations.actions import enqueue_turn
 from metachat.domain.conversations.model import clean, preview
 from metachat.foundation.ids import ChannelId, ConversationId, MessageId
 from metachat.foundation.scope import Scope
@@ -42,12 +43,13 @@ async def revise(scope: Scope, revision: Revision) -> bool:
     elif revision.by == "customer":
         # What they deleted is gone, with what it carried. What we said remains on record, marked.
         text, detail = _DELETED, {"revised_at": at}
-        await attachments.withdraw(scope, MessageId(target["id"]), "deleted by the customer")
+        await _withdraw(scope, target)
     if revision.text is None:
         detail["deleted"] = True
     await scope.db.execute(
-        store.REVISE, tenant=scope.tenant, id=target["id"], text=text, preview=preview(text), detail=detail
-    )
+        store.REVISE, tenant=scope.tenant, id=target["id"], text=text, preview=preview(text), detail=detail,
+        withdrawn=revision.text is None and revision.by == "customer",
+    )  # fmt: skip
     kind = "message.deleted" if revision.text is None else "message.edited"
     await events.record(scope, kind, subject=target["conversation_id"], message=str(target["id"]))
     _tell(scope, target)
@@ -58,6 +60,12 @@ async def is_here(scope: Scope, channel: ChannelId, provider_id: str) -> bool:
     """Tell whether a message of this channel is known, whoever wrote it."""
     values = {"tenant": scope.tenant, "channel": channel, "provider_id": provider_id}
     return await scope.db.value(store.IS_HERE, **values) is not None
+
+
+async def _withdraw(scope: Scope, target: dict[str, Any]) -> None:
+    await attachments.withdraw(scope, MessageId(target["id"]), "deleted by the customer")
+    # An answer in the making was for this one as well and comes to nothing; what is left is answered anew.
+    await enqueue_turn(scope, ConversationId(target["conversation_id"]))
 
 
 async def _target(scope: Scope, change: Reaction | Revision) -> dict[str, Any] | None:

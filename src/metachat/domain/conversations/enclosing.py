@@ -1,11 +1,22 @@
 """Answering as a person with a file."""
 
+from metachat.domain import channels
 from metachat.domain.conversations import attachments, writing
 from metachat.domain.conversations.actions import hand_off
 from metachat.domain.conversations.attachments import AttachmentId, AttachmentNotFound, AttachmentUsed
 from metachat.domain.conversations.model import ConversationClosed, Message, Reply, clean
+from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.ids import ConversationId, UserId
 from metachat.foundation.scope import Scope
+
+# Channels that show words alone.
+FILELESS = ("webchat", "test")
+
+
+class FilelessChannel(Refusal):
+    """This channel carries no files; send the customer words, or a link."""
+
+    code, kind = "fileless_channel", Kind.UNSUPPORTED
 
 
 async def agent_sends(
@@ -13,7 +24,7 @@ async def agent_sends(
 ) -> Message:
     """Send an uploaded file as a person, with words or without; whoever does so has taken over.
 
-    Raises AttachmentNotFound, AttachmentUsed, NotAMember, ConversationClosed.
+    Raises AttachmentNotFound, AttachmentUsed, FilelessChannel, NotAMember, ConversationClosed.
     """
     conversation = await writing.lock(scope, id)
     if conversation.state == "closed":
@@ -23,6 +34,8 @@ async def agent_sends(
         raise AttachmentNotFound(found.reason or None)
     if found.message_id is not None:
         raise AttachmentUsed
+    if (await channels.find(scope, conversation.channel_id)).kind in FILELESS:
+        raise FilelessChannel
     if (conversation.state, conversation.owner_id) != ("assigned", agent):
         conversation = await hand_off(scope, id, to=agent)
     silent = not text.replace("\x00", "").strip()

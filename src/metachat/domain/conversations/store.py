@@ -262,9 +262,12 @@ ORDER BY m.seq DESC LIMIT 20
 
 SET_DETAIL = "UPDATE messages SET detail = :detail WHERE tenant_id = :tenant AND id = :id"
 
+# What a customer has deleted needs no answer any more: it answers itself.
 REVISE = """
 WITH revised AS (
-  UPDATE messages SET text = :text, detail = :detail WHERE tenant_id = :tenant AND id = :id
+  UPDATE messages SET text = :text, detail = :detail,
+    answered_by = CASE WHEN :withdrawn THEN coalesce(answered_by, id) ELSE answered_by END
+  WHERE tenant_id = :tenant AND id = :id
   RETURNING conversation_id, seq
 )
 UPDATE conversations c SET last_text = :preview FROM revised

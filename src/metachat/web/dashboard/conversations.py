@@ -67,6 +67,7 @@ async def show_conversation(request: AnyRequest, id: FromPath[UUID]) -> Response
             mine=conversation.state == "assigned" and conversation.owner_id == visit.person.id,
             owner=await _owner(visit.scope, conversation),
             channel=await channels.find(visit.scope, conversation.channel_id),
+            fileless=conversations.FILELESS,
         )  # fmt: skip
 
 
