@@ -66,6 +66,8 @@ class App:
                 await respond(send, _page(path))
         except (Cut, TimeoutError):
             scope["cut"]()
+            while (await receive())["type"] != "http.disconnect":
+                pass
         except TooLarge:
             await respond(send, answer({"error": "too large"}, 413))
         except Invalid as error:
