@@ -97,7 +97,7 @@ def test_people_of_a_batch_are_found_without_looking_at_all_of_them_each_time() 
 def seeds_for(folder: Path) -> None:
     """Webhooks as Meta writes them, for the fuzzer to begin with."""
     samples = [
-        meta.webhook(meta.change(meta.value(meta.message()))),
+        meta.webhook(meta.change(meta.value(meta.message(id="wamid.first")))),
         meta.webhook(
             meta.change(meta.value(statuses=[meta.status("wamid.x", "failed", errors=[{"code": 1}])]))
         ),
