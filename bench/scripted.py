@@ -57,7 +57,7 @@ class ScriptedAnswerer:
     async def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:
         """Say them."""
         text = request.passages[0].text if request.passages else ""
-        sentences = re.findall(r"[^.!?\n]{12,}[.!?]", text)[:5]
+        sentences = re.findall(r"[^.!?\n]{12,}[.!?](?!\w)", text)[:5]
         pause = self._pause or self._whole / (len(sentences) or 1)
         for sentence in sentences:
             if pause:

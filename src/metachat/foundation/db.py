@@ -120,9 +120,9 @@ class Database:
         return _Opened(self, "BEGIN" if tenant is None else _begin_for(tenant), credential)
 
     def statement(self) -> AbstractAsyncContextManager[Transaction]:
-        """Run one statement, which commits by itself: a third of the round trips; it sees no tenant's rows.
+        """Run statements that each commit by themselves, which saves round trips; they see no tenant's rows.
 
-        Whoever leaves this by an error cannot know whether it was committed. Raises DatabaseAway.
+        Whoever leaves this by an error cannot know what was committed. Raises DatabaseAway.
         """
         return _Opened(self, None, None)
 

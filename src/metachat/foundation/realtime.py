@@ -9,7 +9,7 @@ protocols below.
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
@@ -35,6 +35,9 @@ class Announces(Protocol):
     def announce(self, topic: str, data: Mapping[str, Any]) -> None:
         """Send an event soon, without waiting; `data` must be JSON and belongs to the announcer now."""
 
+    def offer(self, topic: str, take: Callable[[Mapping[str, Any]], bool] | None) -> None:
+        """Show a topic's events to somebody in this process first; what they take goes no further."""
+
 
 class Listens(Protocol):
     """The receiving end, one a process."""
@@ -55,6 +58,7 @@ class Announcer:
         self._idle = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._offers: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
         self.sent = 0
         self.dropped = 0
 
@@ -78,8 +82,17 @@ class Announcer:
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
 
+    def offer(self, topic: str, take: Callable[[Mapping[str, Any]], bool] | None) -> None:
+        """Show a topic's events to somebody in this process first (None: to nobody any more)."""
+        if take is None:
+            self._offers.pop(topic, None)
+        else:
+            self._offers[topic] = take
+
     def announce(self, topic: str, data: Mapping[str, Any]) -> None:
         """Send an event soon; when the buffer is full it is dropped, and listeners are told so."""
+        if (take := self._offers.get(topic)) is not None and take(data):
+            return
         if len(self._waiting) >= self._capacity:
             self.dropped += 1
             self._gaps.add(channel_of(topic))

@@ -107,6 +107,8 @@ def content_words(text: str, language: str) -> list[str]:
     return [word for word in tokens(text) if is_content(word, language)]
 
 
+# Sentences of documents come back with every other question.
+@lru_cache(maxsize=1024)
 def content_stems(text: str, language: str) -> frozenset[str]:
     """Gives the stems of the words a text is about."""
     return frozenset(stem(word, language) for word in content_words(text, language))

@@ -1,6 +1,7 @@
 """The job "inbox": what providers delivered becomes contacts, conversations, messages and statuses."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -26,13 +27,14 @@ from metachat.domain.conversations.deliveries import tidying
 from metachat.domain.conversations.effects import apply
 from metachat.domain.conversations.late import Later
 from metachat.foundation.clock import now
-from metachat.foundation.db import Database, DatabaseAway
+from metachat.foundation.db import Database, DatabaseAway, Transaction
 from metachat.foundation.errors import Refusal
 from metachat.foundation.ids import ChannelId
 from metachat.foundation.log import bound, log
 from metachat.foundation.queue import Job, enqueue, finish
 from metachat.foundation.scope import Scope, open_scope
 
+Part = Callable[[Transaction], AbstractAsyncContextManager[None]]
 Outcome = tuple[int, State, str | None]
 Found = list[Arrival] | Outcome
 
@@ -42,6 +44,13 @@ _SOON, _SELDOM = timedelta(seconds=1), timedelta(minutes=5)
 
 async def take_in(job: Job, database: Database, providers: Mapping[str, Provider]) -> None:
     """Understand what waits in a lane: all its effects, its marks and the job's end in one transaction."""
+    try:
+        await _take_in(job, database, providers, _together)
+    except _Refused:
+        await _take_in(job, database, providers, Transaction.savepoint)
+
+
+async def _take_in(job: Job, database: Database, providers: Mapping[str, Provider], part: Part) -> None:
     assert job.tenant is not None, "only a channel's door delivers, and it has a tenant"
     async with open_scope(database, job.tenant, actor="worker") as scope:
         rows = await inbox.waiting(scope.db, job.lane)
@@ -51,11 +60,26 @@ async def take_in(job: Job, database: Database, providers: Mapping[str, Provider
         read = [_read(row, channel_of[row.channel_id], providers) for row in rows]
         # Providers deliver out of order; within what is here, their own clock decides.
         read.sort(key=lambda pair: _moment(*pair))
-        effects = [await _effect(scope, row, found, channel_of[row.channel_id]) for row, found in read]
+        effects = [await _effect(scope, row, found, channel_of[row.channel_id], part) for row, found in read]
         await inbox.mark(scope.db, effects)
         if len(rows) == inbox.TAKEN_AT_ONCE:
             await inbox.ask_again(scope.db, job.lane, job.tenant)
         await finish(scope.db, job)
+
+
+class _Refused(Exception):
+    """One of the updates has no effect, and nothing of the others was kept."""
+
+
+@asynccontextmanager
+async def _together(_: Transaction) -> AsyncIterator[None]:
+    # Nearly always all of them are taken in: then there is nothing to go back to, and it costs nothing.
+    try:
+        yield
+    except DatabaseAway:
+        raise
+    except (Later, Refusal, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        raise _Refused from error
 
 
 async def try_again(job: Job, database: Database) -> None:
@@ -113,14 +137,14 @@ def _told_at(arrival: Arrival | object) -> datetime | None:
             return None
 
 
-async def _effect(scope: Scope, row: Row, found: Found, channel: Channel | None) -> Outcome:
+async def _effect(scope: Scope, row: Row, found: Found, channel: Channel | None, part: Part) -> Outcome:
     if isinstance(found, tuple) or channel is None:
         return found if isinstance(found, tuple) else (row.id, "ignored", "its channel is gone")
     waited, reasons = scope.now - row.received_at, list[str]()
     with bound(correlation_id=row.correlation_id):
         try:
             # Whatever the database refuses of one update leaves the others of the lane alone.
-            async with scope.db.savepoint():
+            async with part(scope.db):
                 for arrival in found:
                     reason = await apply(scope, arrival, channel, waited)
                     if reason is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from typing import Any, Generic
 from uuid import UUID
 
@@ -23,7 +23,7 @@ from metachat.foundation.queue.model import (
 from metachat.foundation.queue.ready import Ready, sort_of
 from metachat.foundation.queue.running import C, Handler, Runner
 from metachat.foundation.queue.settle import Settler, Then
-from metachat.foundation.realtime import Listens
+from metachat.foundation.realtime import Announces, Listens
 
 
 class Loop(Generic[C]):
@@ -49,6 +49,7 @@ class Loop(Generic[C]):
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._leases: dict[str, Lease] = {}  # of the jobs that run
         self._again: set[str] = set()  # woken while we held them
+        self._offered: set[str] = set()  # woken by ourselves, and nobody else knows
         self._abandoned: set[str] = set()  # still leased to us, but nobody works there
         self._settler = Settler(database, self.owner, limits)
         self._kick = asyncio.Event()
@@ -67,7 +68,7 @@ class Loop(Generic[C]):
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then finish what runs (up to `limits.drain` seconds) and give back the rest."""
-        async with self._listener.subscribe("wake") as wakes:
+        async with self._listener.subscribe("wake") as wakes, _offers(self._database.announcer, self._offer):
             taking = [asyncio.create_task(_forever(part)) for part in (self._sweep, self._take)]
             taking.append(asyncio.create_task(_forever(lambda: self._hear(wakes))))
             keeping = [asyncio.create_task(_forever(part)) for part in (self._beat, self._settler.run)]
@@ -95,6 +96,19 @@ class Loop(Generic[C]):
             else:
                 self._tell(event["lane"])
                 self._want(event["lane"], _uuid(event["tenant"]))
+
+    def _offer(self, event: Mapping[str, Any]) -> bool:
+        """Take work that was caused here without the way over the database, while there are places for it."""
+        lane, tenant = event.get("lane"), event.get("tenant")
+        room = self._limits.in_flight - len(self._lanes) - len(self._ready)
+        if lane is None or "after" in event or self._stopping or room <= 0:
+            return False
+        if lane in self._offered or sort_of(lane) in self._ready.full():
+            return False
+        self._tell(lane)
+        if self._want(lane, tenant):
+            self._offered.add(lane)
+        return True
 
     def _tell(self, lane: str) -> None:
         if (lease := self._leases.get(lane)) is not None:
@@ -151,16 +165,26 @@ class Loop(Generic[C]):
             self._sweep_now.set()
 
     async def _claim(self, wanted: dict[str, UUID | None]) -> None:
+        taken: dict[str, Death] = {}
         try:
-            async with self._database.transaction() as db:
+            async with self._database.statement() as db:
                 taken = await store.claim(db, self.owner, wanted, self._limits.lease)
                 jobs = await store.load(db, self.owner, taken, self._limits.burst) if taken else {}
         except Exception:
+            self._abandoned.update(taken)
             for lane, tenant in wanted.items():
                 self._want(lane, tenant)
             raise
         for lane, died in taken.items():
             self._start(lane, wanted[lane], jobs.get(lane, []), died)
+        self._pass_on(wanted, taken)
+
+    def _pass_on(self, wanted: Mapping[str, UUID | None], taken: Collection[str]) -> None:
+        # Whoever holds such a lane was not told: the news of it stayed here.
+        for lane in self._offered & wanted.keys():
+            self._offered.discard(lane)
+            if lane not in taken and self._database.announcer is not None:
+                self._database.announcer.announce("wake", {"lane": lane, "tenant": wanted[lane]})
 
     def _start(self, lane: str, tenant: UUID | None, jobs: list[Job], died: Death) -> None:
         task = asyncio.create_task(self._work(lane, tenant, deque(jobs), died), name=lane)
@@ -258,6 +282,19 @@ async def _forever(part: Callable[[], Awaitable[None]]) -> None:
             if not task.cancelling():
                 await asyncio.sleep(pause)
             pause = min(pause * 2, 2)
+
+
+@contextlib.asynccontextmanager
+async def _offers(
+    announcer: Announces | None, take: Callable[[Mapping[str, Any]], bool]
+) -> AsyncIterator[None]:
+    if announcer is not None:
+        announcer.offer("wake", take)
+    try:
+        yield
+    finally:
+        if announcer is not None:
+            announcer.offer("wake", None)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -75,7 +75,8 @@ class Settler:
         leaving = [item.lane for item in items if item.then is not Then.STAY]
         anyway = [item.lane for item in items if item.then is Then.LEAVE]
         more: dict[str, list[Job]] = {}
-        async with self._database.transaction() as db:
+        # Most jobs are done by their handlers: what remains is one statement, which commits by itself.
+        async with self._database.transaction() if jobs else self._database.statement() as db:
             done = (
                 {row["id"] for row in await db.all(store.DONE, ids=jobs, owner=self._owner)}
                 if jobs
