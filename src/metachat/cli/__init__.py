@@ -5,11 +5,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from metachat.foundation import redaction
 from metachat.foundation.errors import EXIT, Refusal
 
 
 def main() -> None:
     """Run the command line."""
+    redaction.die_discreetly()
     if sys.argv[1:2] == ["config"]:
         # Without the weight of the parser that the others share: a check must be quick.
         with plain_refusals():
@@ -28,5 +30,5 @@ def plain_refusals() -> Iterator[None]:
     except Refusal as refusal:
         print(f"metachat: {refusal.sentence}", file=sys.stderr)
         if refusal.detail:
-            print(refusal.detail, file=sys.stderr)
+            print(redaction.clean(refusal.detail), file=sys.stderr)
         sys.exit(getattr(refusal, "exit_code", EXIT[refusal.kind]))

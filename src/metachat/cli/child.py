@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from metachat.cli import plain_refusals
-from metachat.foundation import settings
+from metachat.foundation import redaction, settings
 
 _READING_SECONDS = 300.0
 _SETTLED = ("ready", "failed", "stale")
@@ -84,5 +84,6 @@ ROLES = {
 }
 
 if __name__ == "__main__":
+    redaction.die_discreetly()
     with plain_refusals():
         ROLES[sys.argv[1]](*sys.argv[2:])

@@ -3,6 +3,8 @@
 from enum import Enum
 from typing import Any, ClassVar
 
+from metachat.foundation import redaction
+
 
 class Kind(Enum):
     """What sort of refusal it is; each edge maps a kind once."""
@@ -85,7 +87,7 @@ def problem(refusal: Refusal, instance: str | None = None) -> dict[str, Any]:
         "code": refusal.code,
     }
     if refusal.detail:
-        document["detail"] = refusal.detail
+        document["detail"] = redaction.hide(refusal.detail)
     if instance:
-        document["instance"] = instance
-    return {**refusal.facts, **document}
+        document["instance"] = redaction.hide(instance)
+    return {**redaction.hide_in(refusal.facts), **document}

@@ -1,13 +1,20 @@
-"""Structured logs: one JSON object a line (or readable text), with the request and its correlation."""
+"""Structured logs: one JSON object a line (or readable text), with the request and its correlation.
+
+Everything passes through the redaction: our own lines, those of the standard library's logging (the server,
+asyncio, warnings), and the last words of a process that dies of a mistake.
+"""
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from structlog.contextvars import bind_contextvars, bound_contextvars, get_contextvars
+from typing_extensions import override
+
+from metachat.foundation import redaction
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -23,6 +30,7 @@ def configure(process: str, form: str = "json", level: int = logging.INFO) -> No
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _without_secrets,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -30,7 +38,9 @@ def configure(process: str, form: str = "json", level: int = logging.INFO) -> No
         cache_logger_on_first_use=True,
     )
     bind_contextvars(process=process)
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(handlers=[_Handler()], level=logging.WARNING)
+    logging.captureWarnings(capture=True)
+    redaction.die_discreetly()
 
 
 @contextmanager
@@ -44,3 +54,27 @@ def current_correlation_id() -> str | None:
     """Tell what the work at hand belongs to, from webhook to reply; None outside of any."""
     value = get_contextvars().get("correlation_id")
     return None if value is None else str(value)
+
+
+def _without_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
+    return redaction.fields(event)
+
+
+class _Formatter(logging.Formatter):
+    """Writes the standard library's records."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        try:
+            return redaction.clean(super().format(record))
+        except (TypeError, ValueError, KeyError):
+            # Arguments that don't fit the text: by itself, logging would print them as they are.
+            return f"{record.levelname} {record.name} {redaction.clean(redaction.told(record.msg))}"
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """Standard error, as it is at the moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(_Formatter("%(levelname)s %(name)s %(message)s"))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metachat.foundation import clock
+from metachat.foundation import clock, redaction
 from metachat.foundation.errors import Kind, Refusal
 
 FILE = "journal.jsonl"
@@ -44,6 +44,7 @@ class Entry:
 
 def record(data: Path, what: str, about: str = "", result: str = "ok") -> None:
     """Add an entry; never put a value into it. Raises JournalUnwritable."""
+    about = redaction.clean(about)
     entry = {"at": clock.now().isoformat(), "who": who(), "what": what, "about": about, "result": result}
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)

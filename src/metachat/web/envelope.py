@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from metachat.foundation import redaction
 from metachat.foundation.ids import uuid7_hex
 from metachat.foundation.log import bound, log
 from metachat.web import problems
@@ -55,6 +56,7 @@ class Envelope:
             scope = cast(HTTPScope, {**scope, "method": "GET"})
         given = dict(scope["headers"])
         request_id, correlation_id = names_of(given)
+        redaction.carry(scope["headers"], scope.get("query_string", b""))
         exchange = _Exchange(scope, receive, send, self._drain, request_id)
         with bound(request_id=request_id, correlation_id=correlation_id):
             await self._serve(exchange)

@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 from structlog.contextvars import get_contextvars
 
+from metachat.foundation import redaction
 from metachat.foundation.errors import Kind, Refusal, problem
 from metachat.foundation.log import log
 
@@ -74,7 +75,7 @@ def describe(status: int, path: str) -> dict[str, Any]:
     code, title = _SENTENCES.get(status, ("refused", HTTPStatus(status).phrase))
     document: dict[str, Any] = {
         "type": f"urn:metachat:problem:{code}", "title": title, "status": status, "code": code,
-        "instance": path,
+        "instance": redaction.hide(path),
     }  # fmt: skip
     if status >= 500 and (request_id := get_contextvars().get("request_id")):
         document["request_id"] = request_id
@@ -83,7 +84,7 @@ def describe(status: int, path: str) -> dict[str, Any]:
 
 def respond(document: dict[str, Any], headers: dict[str, str]) -> Response[bytes]:
     """Send a problem document."""
-    body = msgspec.json.encode(document, enc_hook=str)
+    body = redaction.hide(msgspec.json.encode(document, enc_hook=str).decode()).encode()
     return Response(body, status_code=document["status"], media_type=MEDIA_TYPE, headers=headers)
 
 

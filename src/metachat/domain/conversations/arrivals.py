@@ -26,6 +26,7 @@ from metachat.domain.channels.inbox.model import State
 from metachat.domain.conversations.deliveries import tidying
 from metachat.domain.conversations.effects import apply
 from metachat.domain.conversations.late import Later
+from metachat.foundation import redaction
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database, DatabaseAway, Transaction
 from metachat.foundation.errors import Refusal
@@ -156,7 +157,7 @@ async def _effect(scope: Scope, row: Row, found: Found, channel: Channel | None,
             return row.id, "ignored", f"{later}; it is tried again"
         except (Refusal, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             log.warning("an update was not understood", inbox=row.id, error=type(error).__name__)
-            return row.id, "unparsed", f"{type(error).__name__}: {str(error)[:300]}"
+            return row.id, "unparsed", redaction.clean(f"{type(error).__name__}: {error}")[:300]
     return row.id, "ignored" if reasons else "parsed", "; ".join(reasons) or None
 
 

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import os
 import random
-import re
 import secrets
 import socket
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from metachat.foundation import redaction
 from metachat.foundation.ids import TenantId
 
 _PROCESS = secrets.token_hex(4)
@@ -159,13 +159,7 @@ def is_dead(owner: str, me: str) -> bool:
     return False
 
 
-_SECRET = re.compile(
-    r"(?i)(bearer\s+|basic\s+|api[-_ ]?key\W+|token\W+|secret\W+|password\W+|\bsk-|\bmc_)[^\s'\",]+"
-)
-_USER_INFO = re.compile(r"://[^/\s@]+@")
-
-
 def describe(error: BaseException) -> str:
     """Say what went wrong in at most 500 characters, without secrets."""
     text = f"{type(error).__name__}: {error}".replace("\x00", "")[:4000]
-    return _USER_INFO.sub("://[redacted]@", _SECRET.sub(r"\1[redacted]", text))[:500]
+    return redaction.clean(text)[:500]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from metachat.foundation import redaction
 from metachat.foundation.settings import files, together
 from metachat.foundation.settings.declaration import Mode, Process
 from metachat.foundation.settings.declared import DECLARED
@@ -37,6 +38,10 @@ def examine(gathered: Gathered, process: Process | None, mode: Mode | None = Non
     """Look at what a process reads, None for all there is; the mode is as told here, or as given."""
     mode = mode or _mode(gathered)
     problems, values = list(gathered.problems), dict[str, Any]()
+    # Those too that this process doesn't read, or that are wrong: no word about them may hold them.
+    for name, given in gathered.values.items():
+        if DECLARED[name].secret:
+            redaction.remember(given.text)
     read = [name for name, declared in DECLARED.items() if declared.is_read_by(process)]
     for name, declared in DECLARED.items():
         given = gathered.values.get(name)

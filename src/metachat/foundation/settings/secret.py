@@ -2,6 +2,8 @@
 
 from typing import NoReturn
 
+from metachat.foundation import redaction
+
 
 class Secret:
     """A value that never shows itself: repr and str are dots."""
@@ -10,6 +12,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
+        redaction.remember(value)
 
     def reveal(self) -> str:
         """The value itself; call it where it is used, never where it is printed."""

@@ -9,6 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 from structlog.contextvars import get_contextvars
 
+from metachat.foundation import redaction
 from metachat.foundation.errors import STATUS, Kind, Refusal
 from metachat.foundation.log import log
 from metachat.web import access, pages, problems
@@ -63,15 +64,17 @@ def explain(refusal: Refusal) -> str:
     """Tell a person why: the sentence, then the detail."""
     if not refusal.detail:
         return refusal.sentence
-    return f"{refusal.sentence} {refusal.detail[:1].upper()}{refusal.detail[1:].rstrip('.')}."
+    detail = redaction.hide(refusal.detail)
+    return f"{refusal.sentence} {detail[:1].upper()}{detail[1:].rstrip('.')}."
 
 
 def show(request: AnyRequest, status: int, title: str, text: str) -> Response[str]:
     """Show a page that needs no sign-in."""
     request_id = get_contextvars().get("request_id") if status >= 500 else None
     theme = chosen_theme(request)
+    said = redaction.hide(text)
     return pages.page(
-        "problem.html", status=status, theme=theme, title=title, text=text, request_id=request_id
+        "problem.html", status=status, theme=theme, title=title, text=said, request_id=request_id
     )
 
 
