@@ -23,6 +23,7 @@ from bench.result import Result
 from metachat.domain import channels
 from metachat.domain.channels.whatsapp import Credentials, connect
 from metachat.foundation.db import Database
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import open_scope
 
 PEOPLE = 2_000
@@ -140,7 +141,7 @@ async def furnish(site: ChatSite) -> str:
     """Open a WhatsApp channel for the site's tenant."""
     assert site.tenant is not None
     database = await Database.open(site.environment["METACHAT_DATABASE_URL"], size=1)
-    key = site.environment["METACHAT_ENCRYPTION_KEY"].encode()
+    key = Keyring.of(site.environment["METACHAT_ENCRYPTION_KEY"])
     credentials = Credentials(phone_number_id=NUMBER, app_secret=SECRET, access_token="EAAbench")
     async with open_scope(database, site.tenant, actor="cli") as scope:
         channel = await connect(scope, key, "Bench", credentials)

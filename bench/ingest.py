@@ -27,6 +27,7 @@ from metachat.domain.channels.whatsapp.signature import sign
 from metachat.foundation import migrations
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId, uuid7
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import open_scope
 from metachat.operations.local import binaries
 from metachat.operations.local.postgres import Cluster
@@ -195,7 +196,7 @@ async def served() -> AsyncIterator[Site]:
         owner, app, worker = (cluster.dsn(role, "metachat", passwords[role]) for role in _ROLES)
         await migrations.migrate(owner)
         settings, listening = environment(Path(folder), app, worker), listen()
-        tenant, channel = await furnish(app, settings["METACHAT_ENCRYPTION_KEY"].encode())
+        tenant, channel = await furnish(app, Keyring.of(settings["METACHAT_ENCRYPTION_KEY"]))
         fd = listening.fileno()
         command = [sys.executable, "-m", "metachat", "api", "--fd", str(fd)]
         processes = [subprocess.Popen(command, env=settings, pass_fds=(fd,)) for _ in range(APIS)]
@@ -224,7 +225,7 @@ def _cluster(folder: Path) -> Iterator[Cluster]:
         cluster.destroy()
 
 
-async def furnish(app: str, key: bytes) -> tuple[str, str]:
+async def furnish(app: str, key: Keyring) -> tuple[str, str]:
     """Make the tenant and its channel."""
     database = await Database.open(app, size=1)
     tenant = TenantId(uuid7())

@@ -18,6 +18,7 @@ from metachat.domain.assistant import Profile
 from metachat.domain.channels import Inbound
 from metachat.foundation.db import Database
 from metachat.foundation.ids import ChannelId
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import open_scope
 
 TURNS = 500
@@ -57,7 +58,7 @@ async def run() -> list[Result]:
 async def _choose(site: ChatSite, database: Database, model: ModelServer) -> None:
     assert site.tenant is not None
     profile = Profile(provider="openai", model="slow", base_url=model.openai_url, api_key="sk-bench")
-    key = site.environment["METACHAT_ENCRYPTION_KEY"].encode()
+    key = Keyring.of(site.environment["METACHAT_ENCRYPTION_KEY"])
     async with open_scope(database, site.tenant, actor="cli") as scope:
         await assistant.set_profile(scope, key, profile)
 

@@ -19,10 +19,11 @@ from metachat.domain.conversations.attachments import sweeping
 from metachat.domain.conversations.deliveries import failing
 from metachat.domain.knowledge import Embedder, Passage
 from metachat.domain.knowledge.embedding.bundled import BundledEmbedder
-from metachat.foundation import simulated
+from metachat.foundation import key_records, simulated
 from metachat.foundation.blobs import DiskBlobs
 from metachat.foundation.db import Database
 from metachat.foundation.ids import DocumentId, TenantId
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.outbound import Outbound
 from metachat.foundation.queue import Job
 from metachat.foundation.realtime import Announcer, Listener
@@ -47,10 +48,15 @@ class Platform:
     embedder: Embedder
     outbound: Outbound
 
-    @property
-    def encryption_key(self) -> bytes:
-        """The key that seals tenants' credentials in the database."""
-        return _revealed(self.settings.encryption_key)
+    @cached_property
+    def encryption_key(self) -> Keyring:
+        """The keys that seal tenants' credentials in the database."""
+        return Keyring.of(self.settings.encryption_key)
+
+    @cached_property
+    def pepper(self) -> Keyring:
+        """The secrets that tokens and API keys are hashed under."""
+        return Keyring.of(self.settings.api_key_pepper)
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -173,14 +179,19 @@ class Platform:
 async def open_platform(
     settings: Settings, process: Literal["api", "worker"], *, embedder: Embedder | None = None
 ) -> AsyncIterator[Platform]:
-    """Connect everything a process needs, and let go of it at the end; raises DatabaseAway."""
+    """Connect everything a process needs, and let go of it at the end.
+
+    Raises DatabaseAway, KeyringMismatch.
+    """
     dsn = _revealed(settings.database_url if process == "api" else settings.worker_database_url).decode()
     announcer, listener = Announcer(dsn), Listener(dsn)
     database = await Database.open(dsn, size=settings.database_pool, announcer=announcer)
     announcer.start()
     listener.start()
     platform: Platform | None = None
+    holding: key_records.Holding | None = None
     try:
+        holding = await key_records.hold(database, process, key_records.rings_of(settings))
         platform = Platform(
             settings=settings,
             database=database,
@@ -194,6 +205,8 @@ async def open_platform(
     finally:
         if platform is not None:
             await platform.close()
+        if holding is not None:
+            await holding.close()
         await listener.close()
         await announcer.close()
         await database.close()

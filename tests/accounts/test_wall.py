@@ -7,14 +7,17 @@ from metachat.domain import accounts
 from metachat.domain.accounts import ApiScope, Role
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import open_scope
 
-PEPPER = b"a pepper of more than thirty-two bytes"
+PEPPER = Keyring.of("a pepper of more than thirty-two bytes")
 
 # Without a tenant by design, each with its reason.
 OUTSIDE = {
     "throttles": "counts tries under hashed keys, and holds no tenant's data",
     "schema_migrations": "says which migrations ran",
+    "key_records": "the fingerprints of the platform's own keys",
+    "key_holders": "which process of the platform holds which keys",
 }
 # Their own policies are stricter than a tenant's column: a row is revealed to whom it concerns.
 OWN_POLICY = {"users"}

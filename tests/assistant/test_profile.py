@@ -11,9 +11,10 @@ from metachat.domain.assistant.actions import note_failures
 from metachat.foundation.crypto import SealBroken
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import open_scope
 
-KEY = b"k" * 32
+KEY = Keyring.of("k" * 32)
 SETTLED = Profile(
     brand_name="Acme", tone="formal", answer_language="de", instructions="Be brief.", provider="anthropic",
     model="claude", base_url="https://models.example", api_key="sk-secret", temperature=0.5, max_tokens=300,

@@ -12,6 +12,7 @@ from tests.conftest import Databases
 from metachat.domain.channels import Channel, configure
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database
+from metachat.foundation.fingerprint import fingerprint
 from metachat.foundation.ids import TenantId, uuid7
 from metachat.foundation.scope import open_scope
 from metachat.web.chat import Limits, Rate
@@ -60,7 +61,8 @@ def _forged(change: str, channel: Channel, stranger: TenantId, conversation: str
         "expired": {"exp": 1},
     }
     secret = "x" * 40 if change == "other secret" else house.SECRET.reveal()
-    token = jwt.encode({"alg": "HS256"}, {**claims, **changes.get(change, {})}, OctKey.import_key(secret))
+    header = {"alg": "HS256", "kid": fingerprint(house.SECRET.reveal())}
+    token = jwt.encode(header, {**claims, **changes.get(change, {})}, OctKey.import_key(secret))
     if change == "unsigned":
         head, body, _ = token.split(".")
         return f"{head}.{body}."
@@ -74,7 +76,9 @@ async def test_a_token_without_a_tenant_fails_closed(visit: Visit, channel: Chan
     visitor = await visit()
     claims = {"iss": "metachat", "aud": "visitor", "sub": "x", "exp": 2**40, "channel": str(channel.id)}
     key = OctKey.import_key(house.SECRET.reveal())
-    visitor.session["token"] = jwt.encode({"alg": "HS256"}, claims, key)
+    visitor.session["token"] = jwt.encode(
+        {"alg": "HS256", "kid": fingerprint(house.SECRET.reveal())}, claims, key
+    )
     assert (await visitor.gets("/messages")).status_code == 401
 
 

@@ -78,10 +78,8 @@ class Office:
 
     async def key(self, *scopes: ApiScope) -> str:
         """Make an API key."""
-        pepper = self.platform.settings.api_key_pepper
-        assert pepper is not None
         async with open_scope(self.platform.database, self.tenant, actor="test") as scope:
-            issued = await accounts.create_key(scope, "test", list(scopes), pepper.reveal().encode())
+            issued = await accounts.create_key(scope, "test", list(scopes), self.platform.pepper)
         return issued.secret
 
 

@@ -1,4 +1,4 @@
-"""Tokens that are stored only as hashes, and secrets sealed for one place in the database."""
+"""Tokens that are stored only as hashes, and authenticated encryption."""
 
 import hashlib
 import hmac
@@ -30,13 +30,13 @@ def same(left: str, right: str) -> bool:
 
 
 def seal(key: bytes, plaintext: bytes, bound_to: bytes) -> bytes:
-    """Encrypt with AES-256-GCM, bound to the place it is stored at; nonce first, then ciphertext."""
+    """Encrypt with AES-256-GCM, bound to what it belongs to; nonce first, then ciphertext."""
     nonce = secrets.token_bytes(_NONCE_BYTES)
     return nonce + AESGCM(_key_of_32_bytes(key)).encrypt(nonce, plaintext, bound_to)
 
 
 def unseal(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
-    """Decrypt what `seal` made for the same place; raises SealBroken."""
+    """Decrypt what `seal` made, bound to the same; raises SealBroken."""
     nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
     try:
         return AESGCM(_key_of_32_bytes(key)).decrypt(nonce, ciphertext, bound_to)
@@ -47,11 +47,3 @@ def unseal(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
 def _key_of_32_bytes(key: bytes) -> bytes:
     # The configured key is text of any length >= 32; the cipher wants exactly 32 bytes.
     return hashlib.sha256(b"metachat:seal:" + key).digest()
-
-
-def fingerprint(key: str) -> str:
-    """Tell keys apart without showing them: 64 bits of a hash that serves nothing else.
-
-    For random keys of 256 bits only: of a word that people choose, it would let anyone check guesses.
-    """
-    return hashlib.sha256(b"metachat:fingerprint:v1:" + key.encode()).hexdigest()[:16]

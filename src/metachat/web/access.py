@@ -19,6 +19,7 @@ from metachat.foundation import clock
 from metachat.foundation.crypto import same, token_hash
 from metachat.foundation.db import Transaction
 from metachat.foundation.errors import Kind, Refusal
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import Scope
 
 if TYPE_CHECKING:
@@ -179,11 +180,11 @@ def _credential(request: AnyRequest) -> _Credential:
         if is_operator(request):
             slug = request.headers.get("x-metachat-tenant", "")
             return _Credential("operator", slug, reveals=slug)
-        return _Credential("key", token, reveals=token_hash(token, pepper(request)))
+        return _Credential("key", token, reveals=token_hash(token, pepper(request).current.value))
     cookie = _session_token(request)
     if cookie is None:
         raise accounts.NotSignedIn()
-    return _Credential("session", cookie, reveals=token_hash(cookie, pepper(request)))
+    return _Credential("session", cookie, reveals=token_hash(cookie, pepper(request).current.value))
 
 
 async def _resume(request: AnyRequest, db: Transaction, credential: _Credential) -> Grant:
@@ -243,8 +244,6 @@ def _bearer(request: AnyRequest) -> str | None:
     return token.strip() if kind.lower() == "bearer" and token.strip() else None
 
 
-def pepper(request: AnyRequest) -> bytes:
-    """The secret that tokens and keys are hashed under."""
-    secret = platform_of(request).settings.api_key_pepper
-    assert secret is not None  # settings refuse to start the api without one
-    return secret.reveal().encode()
+def pepper(request: AnyRequest) -> Keyring:
+    """The secrets that tokens and keys are hashed under."""
+    return platform_of(request).pepper

@@ -27,10 +27,11 @@ from metachat.domain.accounts.model import (
     normal_slug,
     sound_password,
 )
-from metachat.foundation import clock
+from metachat.foundation import clock, redaction
 from metachat.foundation.crypto import new_token, token_hash
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId, UserId, uuid7
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import Scope
 
 
@@ -150,7 +151,7 @@ async def remove_member(scope: Scope, user: UserId, *, by: Role) -> None:
 
 
 async def create_key(
-    scope: Scope, name: str, scopes: list[ApiScope], pepper: bytes, *, expires_at: datetime | None = None
+    scope: Scope, name: str, scopes: list[ApiScope], pepper: Keyring, *, expires_at: datetime | None = None
 ) -> IssuedKey:
     """Make an API key; its secret is in the answer and nowhere else. Raises BadAccountData."""
     if expires_at is not None and expires_at <= scope.now:
@@ -161,7 +162,7 @@ async def create_key(
     wanted = sorted(set(scopes))
     await scope.db.execute(
         store.ADD_KEY, tenant=scope.tenant, id=id, name=name, prefix=secret[:8], last_four=secret[-4:],
-        key_hash=token_hash(secret, pepper), pepper_id=pepper_id(pepper), scopes=wanted,
+        key_hash=token_hash(secret, pepper.current.value), pepper_id=pepper.current.id, scopes=wanted,
         created_by=scope.member, now=scope.now, expires_at=expires_at,
     )  # fmt: skip
     await record_audit(scope, "api_key.created", target=str(id), name=name, scopes=wanted)
@@ -194,18 +195,13 @@ async def record_audit(scope: Scope, action: str, *, target: str | None = None, 
     """Leave an audit row for a privileged action, in the transaction of the action."""
     await scope.db.execute(
         store.ADD_AUDIT, tenant=scope.tenant, id=uuid7(), at=scope.now, actor=scope.actor, action=action,
-        target=target, detail=detail,
+        target=target, detail=redaction.hide_in(detail),
     )  # fmt: skip
 
 
 async def list_audit(scope: Scope, *, limit: int, after: UUID | None = None) -> list[AuditEntry]:
     """List the audit trail, newest first."""
     return await store.audit(scope.db, scope.tenant, limit, after)
-
-
-def pepper_id(pepper: bytes) -> str:
-    """Name a pepper without telling it, so that a key's row says which one hashed it."""
-    return token_hash("pepper id", pepper)[:8]
 
 
 async def _owners(scope: Scope) -> list[UserId]:

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from metachat.domain.accounts import store
-from metachat.foundation.crypto import seal, unseal
 from metachat.foundation.errors import Kind, Refusal
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import Scope
+from metachat.foundation.sealed_columns import ANSWERS
+from metachat.foundation.sealing import seal, unseal
 
 KEPT_FOR = timedelta(hours=24)
 
@@ -31,7 +33,7 @@ class StillRunning(Refusal):
     code, kind = "request_still_running", Kind.CONFLICT
 
 
-async def recall(scope: Scope, key: str, request_hash: str, sealing_key: bytes) -> Answer | None:
+async def recall(scope: Scope, key: str, request_hash: str, sealing_key: Keyring) -> Answer | None:
     """Return what the same request was answered, or None when it is new and now ours to do.
 
     Raises StillRunning while another transaction works on it, KeyReused for another request.
@@ -45,16 +47,12 @@ async def recall(scope: Scope, key: str, request_hash: str, sealing_key: bytes) 
         return None
     if row["request_hash"] != request_hash:
         raise KeyReused()
-    return Answer(row["status"], unseal(sealing_key, row["body_sealed"], _place(scope, key)))
+    return Answer(row["status"], unseal(sealing_key, row["body_sealed"], ANSWERS.place(scope.tenant, key)))
 
 
-async def keep(scope: Scope, key: str, request_hash: str, answer: Answer, sealing_key: bytes) -> None:
+async def keep(scope: Scope, key: str, request_hash: str, answer: Answer, sealing_key: Keyring) -> None:
     """Keep an answer in the transaction of the work: both stay, or neither."""
     await scope.db.execute(
         store.KEEP_ANSWER, tenant=scope.tenant, key=key, request_hash=request_hash, status=answer.status,
-        body_sealed=seal(sealing_key, answer.body, _place(scope, key)), now=scope.now,
+        body_sealed=seal(sealing_key, answer.body, ANSWERS.place(scope.tenant, key)), now=scope.now,
     )  # fmt: skip
-
-
-def _place(scope: Scope, key: str) -> bytes:
-    return f"idempotency_keys:{scope.tenant}:{key}".encode()

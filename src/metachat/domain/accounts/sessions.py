@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from metachat.domain.accounts import passwords, store
@@ -29,6 +30,7 @@ from metachat.foundation import clock
 from metachat.foundation.crypto import new_token, token_hash
 from metachat.foundation.db import Database, Transaction
 from metachat.foundation.ids import TenantId, UserId, uuid7
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import Scope
 
 
@@ -46,7 +48,7 @@ PER_ADDRESS = Limit(50, timedelta(minutes=15))
 REFUSED_KEYS = Limit(60, timedelta(minutes=1))
 
 
-async def sign_in(database: Database, attempt: SignIn, pepper: bytes) -> SignedIn:
+async def sign_in(database: Database, attempt: SignIn, pepper: Keyring) -> SignedIn:
     """Begin a session; raises WrongCredentials, TooManyTries, Busy.
 
     An unknown address, a wrong password and someone without a tenant look and take the same.
@@ -70,32 +72,32 @@ async def sign_in(database: Database, attempt: SignIn, pepper: bytes) -> SignedI
         return await _begin(db, tenant, user["id"], attempt, pepper)
 
 
-async def resume(db: Transaction, token: str, pepper: bytes, now: datetime) -> Grant:
+async def resume(db: Transaction, token: str, pepper: Keyring, now: datetime) -> Grant:
     """Take up a session by its token and enter its tenant; raises NotSignedIn.
 
-    The transaction was opened with the token's hash as its credential.
+    The transaction was opened with the token's hash, under the secret in use, as its credential.
     """
-    row = await db.one(
-        store.SESSION, token_hash=token_hash(token, pepper), now=now, idle_since=now - SESSION_IDLE
-    )
+    row = await _revealed(db, pepper, token, store.SESSION, now=now, idle_since=now - SESSION_IDLE)
     if row is None:
         raise NotSignedIn()
     await store.enter(db, row["tenant_id"])
+    await _rehash(db, pepper, token, store.REHASH_SESSION, row)
     grant = await _grant(db, row["tenant_id"], row["user_id"], row["id"], row["csrf_token"])
     if row["last_seen_at"] < now - TOUCH_AFTER:
         await db.execute(store.TOUCH_SESSION, tenant=row["tenant_id"], id=row["id"], now=now)
     return grant
 
 
-async def resume_key(db: Transaction, secret: str, pepper: bytes, now: datetime) -> Grant:
+async def resume_key(db: Transaction, secret: str, pepper: Keyring, now: datetime) -> Grant:
     """Take up an API key and enter its tenant; raises KeyRefused.
 
-    The transaction was opened with the key's hash as its credential.
+    The transaction was opened with the key's hash, under the secret in use, as its credential.
     """
-    row = await db.one(store.KEY_BY_HASH, key_hash=token_hash(secret, pepper), now=now)
+    row = await _revealed(db, pepper, secret, store.KEY_BY_HASH, now=now)
     if row is None:
         raise KeyRefused()
     await store.enter(db, row["tenant_id"])
+    await _rehash(db, pepper, secret, store.REHASH_KEY, row)
     tenant = await store.tenant(db, row["tenant_id"])
     assert tenant is not None
     if row["last_used_at"] is None or row["last_used_at"] < now - TOUCH_AFTER:
@@ -117,7 +119,7 @@ async def resume_operator(db: Transaction, slug: str) -> Grant:
     return Grant(tenant, "cli", Role.OWNER)
 
 
-async def count_refusal(database: Database, address: str, pepper: bytes) -> None:
+async def count_refusal(database: Database, address: str, pepper: Keyring) -> None:
     """Count a key that was refused; raises TooManyTries when an address brings too many."""
     await _count(database, (_throttle_key("key", address, pepper), REFUSED_KEYS))
 
@@ -136,7 +138,7 @@ async def end_sessions(scope: Scope, user: UserId, *, spare: UUID | None = None)
     await store.enter(scope.db, scope.tenant)
 
 
-async def check_password(database: Database, user: UserId, password: str, pepper: bytes) -> None:
+async def check_password(database: Database, user: UserId, password: str, pepper: Keyring) -> None:
     """Make sure that someone signed in knows their password; raises WrongCredentials, TooManyTries."""
     await _count(database, (_throttle_key("account", str(user), pepper), PER_ACCOUNT))
     async with database.transaction(credential=str(user)) as db:
@@ -180,14 +182,34 @@ async def reset_password(database: Database, email: str, *, actor: str) -> str:
     return invented
 
 
-async def _begin(db: Transaction, tenant: Tenant, user: UserId, attempt: SignIn, pepper: bytes) -> SignedIn:
+async def _revealed(
+    db: Transaction, pepper: Keyring, token: str, sql: str, **values: Any
+) -> dict[str, Any] | None:
+    """Find the row of a token under each secret that is accepted, the one in use first."""
+    for place, hashed in enumerate(pepper.hashes(token)):
+        if place:
+            await db.value(store.SHOW_CREDENTIAL, credential=hashed)
+        row = await db.one(sql, hash=hashed, **values)
+        if row is not None:
+            return row
+    return None
+
+
+async def _rehash(db: Transaction, pepper: Keyring, token: str, sql: str, row: dict[str, Any]) -> None:
+    """Keep a token's hash under the secret in use, so that the older one can be retired."""
+    if row["pepper_id"] != pepper.current.id:
+        hashed = token_hash(token, pepper.current.value)
+        await db.execute(sql, tenant=row["tenant_id"], id=row["id"], hash=hashed, pepper_id=pepper.current.id)
+
+
+async def _begin(db: Transaction, tenant: Tenant, user: UserId, attempt: SignIn, pepper: Keyring) -> SignedIn:
     token, id, now = new_token(SESSION_PREFIX), uuid7(), clock.now()
     csrf_token, expires_at = new_token(), now + SESSION_LIFETIME
     await db.execute(store.FORGET_SESSIONS, tenant=tenant.id, now=now)
     await db.execute(store.FORGET_OLD_TRIES, now=now)
     await db.execute(
-        store.ADD_SESSION, tenant=tenant.id, id=id, user=user, token_hash=token_hash(token, pepper),
-        csrf_token=csrf_token, now=now, expires_at=expires_at, ip=attempt.address[:64],
+        store.ADD_SESSION, tenant=tenant.id, id=id, user=user, csrf_token=csrf_token,
+        token_hash=token_hash(token, pepper.current.value), pepper_id=pepper.current.id, now=now, expires_at=expires_at, ip=attempt.address[:64],
         user_agent=attempt.user_agent.replace("\x00", "")[:256],
     )  # fmt: skip
     grant = await _grant(db, tenant.id, user, id, csrf_token)
@@ -231,5 +253,5 @@ async def _count(database: Database, *counted: tuple[str, Limit]) -> None:
         raise TooManyTries(retry_after=max(1, round(max(waits).total_seconds())))
 
 
-def _throttle_key(kind: str, name: str, pepper: bytes) -> str:
-    return token_hash(f"throttle:{kind}:{name}", pepper)
+def _throttle_key(kind: str, name: str, pepper: Keyring) -> str:
+    return token_hash(f"throttle:{kind}:{name}", pepper.current.value)

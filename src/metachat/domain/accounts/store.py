@@ -63,13 +63,18 @@ SET_ROLE = "UPDATE members SET role = :role WHERE tenant_id = :tenant AND user_i
 REMOVE_MEMBER = "DELETE FROM members WHERE tenant_id = :tenant AND user_id = :user"
 
 SESSION = """
-SELECT tenant_id, id, user_id, csrf_token, last_seen_at FROM sessions
-WHERE token_hash = :token_hash AND expires_at > :now AND last_seen_at > :idle_since
+SELECT tenant_id, id, user_id, csrf_token, last_seen_at, pepper_id FROM sessions
+WHERE token_hash = :hash AND expires_at > :now AND last_seen_at > :idle_since
 """
 ADD_SESSION = """
-INSERT INTO sessions (tenant_id, id, user_id, token_hash, csrf_token, created_at, last_seen_at, expires_at,
-  ip, user_agent)
-VALUES (:tenant, :id, :user, :token_hash, :csrf_token, :now, :now, :expires_at, :ip, :user_agent)
+INSERT INTO sessions (tenant_id, id, user_id, token_hash, pepper_id, csrf_token, created_at, last_seen_at,
+  expires_at, ip, user_agent)
+VALUES (:tenant, :id, :user, :token_hash, :pepper_id, :csrf_token, :now, :now, :expires_at, :ip, :user_agent)
+"""
+# Never waits for a request that does the same.
+REHASH_SESSION = """
+UPDATE sessions SET token_hash = :hash, pepper_id = :pepper_id WHERE tenant_id = :tenant AND id =
+  (SELECT id FROM sessions WHERE tenant_id = :tenant AND id = :id FOR UPDATE SKIP LOCKED)
 """
 # Never waits for a request that does the same.
 TOUCH_SESSION = """
@@ -84,8 +89,8 @@ WHERE tenant_id = :tenant AND user_id = :user AND (:spare::uuid IS NULL OR id <>
 FORGET_SESSIONS = "DELETE FROM sessions WHERE tenant_id = :tenant AND expires_at < :now"
 
 KEY_BY_HASH = """
-SELECT tenant_id, id, scopes, last_used_at FROM api_keys
-WHERE key_hash = :key_hash AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+SELECT tenant_id, id, scopes, last_used_at, pepper_id FROM api_keys
+WHERE key_hash = :hash AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
 """
 ADD_KEY = """
 INSERT INTO api_keys (tenant_id, id, name, prefix, last_four, key_hash, pepper_id, scopes, created_by,
@@ -102,6 +107,10 @@ KEY = f"SELECT {_KEY} FROM api_keys WHERE tenant_id = :tenant AND id = :id"  # n
 # Revoked once: the first time stays on record.
 REVOKE_KEY = """
 UPDATE api_keys SET revoked_at = coalesce(revoked_at, :now) WHERE tenant_id = :tenant AND id = :id
+"""
+REHASH_KEY = """
+UPDATE api_keys SET key_hash = :hash, pepper_id = :pepper_id WHERE tenant_id = :tenant AND id =
+  (SELECT id FROM api_keys WHERE tenant_id = :tenant AND id = :id FOR UPDATE SKIP LOCKED)
 """
 TOUCH_KEY = """
 UPDATE api_keys SET last_used_at = :now WHERE tenant_id = :tenant AND id =

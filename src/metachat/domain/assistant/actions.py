@@ -27,6 +27,7 @@ from metachat.domain.assistant.model import (
 )
 from metachat.domain.knowledge import Passage
 from metachat.foundation.db import Database
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.log import log
 from metachat.foundation.scope import Scope
 
@@ -73,18 +74,18 @@ async def respond(
     return speech.answer(language, declined=declined)
 
 
-async def profile(scope: Scope, key: bytes) -> Profile:
+async def profile(scope: Scope, key: Keyring) -> Profile:
     """Tells how the tenant's assistant presents itself; key unseals its provider's key."""
     return await store.profile(scope, key)
 
 
-async def set_profile(scope: Scope, key: bytes, settled: Profile) -> None:
+async def set_profile(scope: Scope, key: Keyring, settled: Profile) -> None:
     """Settles how the tenant's assistant presents itself; its provider's key is kept sealed."""
     await store.save(scope, key, settled)
     await events.record(scope, "assistant.changed", provider=settled.provider, model=settled.model)
 
 
-async def set_fallbacks(scope: Scope, key: bytes, wanted: Sequence[Fallback]) -> None:
+async def set_fallbacks(scope: Scope, key: Keyring, wanted: Sequence[Fallback]) -> None:
     """Settles which models speak, in this order, where the assistant's own fails."""
     before = await store.profile(scope, key)
     await set_profile(scope, key, replace(before, fallbacks=with_keys(before.fallbacks, wanted)))

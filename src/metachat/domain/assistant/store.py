@@ -4,9 +4,11 @@ import base64
 from datetime import timedelta
 
 from metachat.domain.assistant.model import Failed, Fallback, Health, HealthTotal, Profile, Provider
-from metachat.foundation import crypto
 from metachat.foundation.db import Transaction
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import Scope
+from metachat.foundation.sealed_columns import FALLBACK_KEYS, MODEL_KEYS
+from metachat.foundation.sealing import seal, unseal
 
 _PROFILE = """
     SELECT brand_name, tone, answer_language, instructions, provider, model, base_url, api_key_sealed,
@@ -53,21 +55,22 @@ _SAVE = """
 """
 
 
-async def profile(scope: Scope, key: bytes) -> Profile:
+async def profile(scope: Scope, key: Keyring) -> Profile:
     """Reads the tenant's assistant, or the one that everybody starts with; key unseals the provider's key."""
     row = await scope.db.one(_PROFILE, tenant=scope.tenant)
     if row is None:
         return Profile()
     sealed = row.pop("api_key_sealed")
-    opened = None if sealed is None else crypto.unseal(key, sealed, _place(scope)).decode()
+    opened = None if sealed is None else unseal(key, sealed, MODEL_KEYS.place(scope.tenant)).decode()
     stored = enumerate(row.pop("fallbacks") or (), start=1)
     fallbacks = tuple(_opened(scope, key, place, *columns) for place, columns in stored)
     return Profile(**row, api_key=opened, fallbacks=fallbacks)
 
 
-async def save(scope: Scope, key: bytes, settled: Profile) -> None:
+async def save(scope: Scope, key: Keyring, settled: Profile) -> None:
     """Keeps the tenant's assistant, the provider's key sealed for this tenant alone."""
-    sealed = None if settled.api_key is None else crypto.seal(key, settled.api_key.encode(), _place(scope))
+    place = MODEL_KEYS.place(scope.tenant)
+    sealed = None if settled.api_key is None else seal(key, settled.api_key.encode(), place)
     await scope.db.execute(
         _SAVE,
         tenant=scope.tenant,
@@ -113,22 +116,14 @@ async def health(scope: Scope) -> list[Health]:
 
 
 def _opened(
-    scope: Scope, key: bytes, place: int, provider: Provider, model: str, base_url: str | None,
+    scope: Scope, key: Keyring, place: int, provider: Provider, model: str, base_url: str | None,
     sealed: str | None,
 ) -> Fallback:  # fmt: skip
     if sealed is None:
         return Fallback(provider, model, base_url)
-    secret = crypto.unseal(key, base64.b64decode(sealed), _fallback_place(scope, place))
+    secret = unseal(key, base64.b64decode(sealed), FALLBACK_KEYS.place(scope.tenant, place))
     return Fallback(provider, model, base_url, secret.decode())
 
 
-def _sealed(scope: Scope, key: bytes, place: int, secret: str | None) -> bytes | None:
-    return None if secret is None else crypto.seal(key, secret.encode(), _fallback_place(scope, place))
-
-
-def _fallback_place(scope: Scope, place: int) -> bytes:
-    return b"assistant_fallbacks.api_key:" + scope.tenant.bytes + bytes((place,))
-
-
-def _place(scope: Scope) -> bytes:
-    return b"assistants.api_key:" + scope.tenant.bytes
+def _sealed(scope: Scope, key: Keyring, place: int, secret: str | None) -> bytes | None:
+    return None if secret is None else seal(key, secret.encode(), FALLBACK_KEYS.place(scope.tenant, place))

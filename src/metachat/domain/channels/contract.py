@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from metachat.domain.channels.inbox import Update
 from metachat.domain.channels.model import Channel
 from metachat.foundation.ids import ChannelId
+from metachat.foundation.keyring import Keyring
 
 # What a message is made of; "choice" is a button or a list's row, "other" what we show but don't know.
 Form = Literal[
@@ -130,11 +131,11 @@ class OtherNumber(Exception):
 class Provider(Protocol):
     """Whoever delivers webhooks; all of it is pure. Raises a Refusal where a caller is not to be believed."""
 
-    def challenge(self, query: Mapping[str, str], channel: Channel, key: bytes) -> str:
+    def challenge(self, query: Mapping[str, str], channel: Channel, key: Keyring) -> str:
         """Answer the handshake by which the provider makes sure of the address."""
         ...
 
-    def verify(self, headers: Mapping[bytes, bytes], body: bytes, channel: Channel, key: bytes) -> None:
+    def verify(self, headers: Mapping[bytes, bytes], body: bytes, channel: Channel, key: Keyring) -> None:
         """Raise a Refusal unless the provider itself made this request, for this channel.
 
         The names of headers are in lower case.

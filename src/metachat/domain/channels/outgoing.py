@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import Any, Literal, Protocol
 
 from metachat.domain.channels.model import Channel, ChannelKind
+from metachat.foundation import redaction
 from metachat.foundation.ids import MessageId
+from metachat.foundation.keyring import Keyring
 
 # The kinds of channels that somebody else delivers for; what is said in any other is sent once it is written.
 SENT_BY_PROVIDERS: tuple[ChannelKind, ...] = ("whatsapp",)
@@ -73,9 +75,10 @@ class NotSent(Exception):
         concerns: Literal["message", "channel"] = "message",
         cause: str = "",
     ) -> None:
-        super().__init__(reason)
+        # A provider may repeat what it was sent.
+        self.reason = redaction.hide(reason)
+        super().__init__(self.reason)
         self.remedy = remedy
-        self.reason = reason
         self.code = code
         self.after = after
         self.unsure = unsure
@@ -148,20 +151,20 @@ class Sender(Protocol):
         ...
 
     async def send(
-        self, channel: Channel, key: bytes, outgoing: Outgoing, read: Callable[[str], AsyncIterator[bytes]]
+        self, channel: Channel, key: Keyring, outgoing: Outgoing, read: Callable[[str], AsyncIterator[bytes]]
     ) -> Accepted:
         """Hand one message over; read gives the bytes of an enclosure by its sha256. Raises NotSent."""
         ...
 
-    async def seen(self, channel: Channel, key: bytes, provider_id: str) -> None:
+    async def seen(self, channel: Channel, key: Keyring, provider_id: str) -> None:
         """Mark a customer's message read, and show that an answer is being written. Raises NotSent."""
         ...
 
-    async def fetch(self, channel: Channel, key: bytes, media: str) -> Fetched:
+    async def fetch(self, channel: Channel, key: Keyring, media: str) -> Fetched:
         """Open a file that a customer sent, by the provider's id of it. Raises NotSent."""
         ...
 
-    async def diagnose(self, channel: Channel, key: bytes, callback: str) -> list[Diagnosis]:
+    async def diagnose(self, channel: Channel, key: Keyring, callback: str) -> list[Diagnosis]:
         """Check what the provider says of the channel; callback is the address webhooks should come to."""
         ...
 

@@ -6,6 +6,7 @@ from metachat.foundation.settings.parsing import (
     FLAG,
     HOST,
     KEY,
+    KEYRING,
     MAILBOX,
     NETWORKS,
     ORIGINS,
@@ -48,15 +49,15 @@ DECLARED: dict[str, Declared] = {
         f"postgresql://metachat_owner:{_DATABASE}", secret=True, read_by=("migrate",), needed_by=("migrate",),
         refused=(production.postgres_password,)),
     "session_secret": Declared(
-        "Signs visitors' tokens.", KEY, "your-session-secret-of-at-least-32-bytes", secret=True,
-        read_by=("api",), needed_by=("api",), refused=(production.strong_key,)),
+        "Signs visitors' tokens.", KEYRING, "your-session-secret-of-at-least-32-bytes", secret=True,
+        read_by=("api",), needed_by=("api",), refused=(production.strong_keys,)),
     "api_key_pepper": Declared(
-        "Hashes API keys and session tokens.", KEY, "your-api-key-pepper-of-at-least-32-bytes", secret=True,
-        read_by=("api",), needed_by=("api",), refused=(production.strong_key,)),
+        "Hashes API keys and session tokens.", KEYRING, "your-api-key-pepper-of-at-least-32-bytes",
+        secret=True, read_by=("api",), needed_by=("api",), refused=(production.strong_keys,)),
     "encryption_key": Declared(
-        "Seals channel and model credentials in the database.", KEY,
+        "Seals channel and model credentials in the database.", KEYRING,
         "your-encryption-key-of-at-least-32-bytes", secret=True, read_by=_SERVING, needed_by=_SERVING,
-        refused=(production.strong_key,)),
+        refused=(production.strong_keys,)),
     "cli_token": Declared(
         "Lets this machine's command line act for any tenant.", KEY,
         "your-command-line-token-of-at-least-32-bytes", secret=True, read_by=("api",),

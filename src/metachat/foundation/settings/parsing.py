@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from metachat.foundation.settings import addresses
+from metachat.foundation.settings import addresses, rings
 from metachat.foundation.settings.addresses import ServiceAddress
 from metachat.foundation.settings.declaration import Form
 from metachat.foundation.settings.problems import Fault
@@ -68,6 +68,12 @@ def _key(text: str) -> Secret:
     return Secret(text)
 
 
+def _ring(text: str) -> Secret:
+    rings.long_enough(text)
+    return Secret(text)
+
+
+KEYRING = Form(_ring, f"at least {KEY_BYTES} random bytes", {"type": "string", "minLength": KEY_BYTES})
 KEY = Form(_key, f"at least {KEY_BYTES} random bytes", {"type": "string", "minLength": KEY_BYTES})
 _STORES = "age|file|systemd|vault|ssm|secretsmanager|doppler|env"
 

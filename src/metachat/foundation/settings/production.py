@@ -12,6 +12,7 @@ from metachat.foundation.settings.addresses import ServiceAddress
 from metachat.foundation.settings.declaration import Rule
 from metachat.foundation.settings.parsing import listed
 from metachat.foundation.settings.problems import Fault
+from metachat.foundation.settings.rings import keys_in
 from metachat.foundation.settings.strength import (
     DEFAULT_PASSWORDS,
     KEY_BYTES,
@@ -31,6 +32,12 @@ def strong_key(text: str) -> None:
         raise Fault(f"is shorter than {KEY_BYTES} bytes", fix=_NEW_KEY)
     if is_guessable(text):
         raise Fault("has low entropy: it repeats itself, is made of words or of few characters", fix=_NEW_KEY)
+
+
+def strong_keys(text: str) -> None:
+    """A placeholder, a key under 32 bytes, or one that can be guessed; in a ring of keys too."""
+    for key in keys_in(text):
+        strong_key(key)
 
 
 def kept_apart(text: str) -> None:

@@ -6,6 +6,7 @@ from metachat.foundation.settings import addresses
 from metachat.foundation.settings.declaration import Mode, variable
 from metachat.foundation.settings.declared import DECLARED
 from metachat.foundation.settings.problems import Fault, Problem
+from metachat.foundation.settings.rings import keys_in
 
 _SERVICES = {
     "database_url": addresses.postgres,
@@ -54,16 +55,24 @@ def _shared(texts: Mapping[str, str]) -> Iterable[Problem]:
     """One value for two secrets: whoever learns one of them has the other."""
     secrets = {name: text for name, text in texts.items() if text and DECLARED[name].secret}
     for name, text in secrets.items():
-        mine = {text, _password(name, text)} - {""}
+        keys = _keys(text)
+        mine = keys | {_password(name, text)} - {""}
         others = [
             variable(other)
             for other, its in secrets.items()
-            if other != name and (its in mine or (its != text and text == _password(other, its)))
+            if other != name and (_keys(its) & mine or (its != text and _password(other, its) in keys))
         ]
         if others:
             fix = "Make one of its own with `metachat secrets generate`, or with: openssl rand -base64 48"
             said = f"has the same value as {' and '.join(others)}"
             yield Problem(variable(name), said, "a value of its own", fix)
+
+
+def _keys(text: str) -> set[str]:
+    try:
+        return set(keys_in(text))
+    except Fault:
+        return {text}  # malformed, which is told by whoever reads it
 
 
 def _password(name: str, text: str) -> str:

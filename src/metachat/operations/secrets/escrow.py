@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from metachat.foundation import clock
-from metachat.foundation.crypto import fingerprint
+from metachat.foundation.fingerprint import fingerprint
 from metachat.foundation.settings import Secret
+from metachat.foundation.settings.rings import keys_in
 from metachat.operations import age
 from metachat.operations.secrets.contract import SecretExists, Store, StoreDamaged, read_all
 from metachat.operations.secrets.known import MADE, known
@@ -103,8 +104,8 @@ def restore(bundle: Bundle, store: Store) -> dict[str, str]:
 
 
 def shown_fingerprint(name: str, value: Secret) -> str:
-    """The fingerprint of a random key; empty for what people choose, where guesses could be checked."""
-    return fingerprint(value.reveal()) if name in MADE else ""
+    """The fingerprints of random keys; empty for what people choose, where guesses could be checked."""
+    return " ".join(map(fingerprint, keys_in(value.reveal()))) if name in MADE else ""
 
 
 def _plain(one: Escrowed) -> dict[str, str]:

@@ -10,6 +10,7 @@ from msgspec import Meta
 from metachat.domain import assistant
 from metachat.domain.accounts import ApiScope, Role
 from metachat.domain.assistant import Fallback, Profile
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import Scope
 from metachat.web import access
 from metachat.web.access import AnyRequest
@@ -85,7 +86,7 @@ async def set_fallbacks(request: AnyRequest, data: Fallbacks) -> Response[Assist
     return await write(request, _MAY_SET, work, status=200)
 
 
-async def _shown(scope: Scope, key: bytes) -> AssistantView:
+async def _shown(scope: Scope, key: Keyring) -> AssistantView:
     profile = await assistant.profile(scope, key)
     health = [msgspec.convert(one, HealthView, from_attributes=True) for one in await assistant.health(scope)]
     return AssistantView(_model(profile), [_model(one) for one in profile.fallbacks], health)

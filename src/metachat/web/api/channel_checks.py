@@ -25,6 +25,7 @@ from metachat.domain.channels import (
 from metachat.foundation import clock
 from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.ids import ChannelId, MessageId, uuid7
+from metachat.foundation.keyring import Keyring
 from metachat.web import access
 from metachat.web.access import AnyRequest
 from metachat.web.api.channel_views import Diagnosed, TemplateLanguage, callback_url, diagnosed
@@ -73,7 +74,7 @@ class Tested(msgspec.Struct, frozen=True):
 class Subscribes(Protocol):
     """A sender that can have its provider deliver here."""
 
-    async def subscribe(self, channel: Channel, key: bytes, callback: str) -> None:
+    async def subscribe(self, channel: Channel, key: Keyring, callback: str) -> None:
         """Have the provider deliver to this address; raises NotSent."""
         ...
 

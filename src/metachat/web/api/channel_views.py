@@ -12,6 +12,7 @@ from metachat.domain.channels.health import Finding
 from metachat.domain.channels.model import ChannelKind
 from metachat.domain.channels.webchat import Position, WebchatSettings, settings_of, snippet
 from metachat.domain.channels.whatsapp import connecting
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.settings import Settings
 from metachat.web.api.fields import Line
 
@@ -170,7 +171,7 @@ def callback_url(settings: Settings, channel: Channel) -> str:
     return f"{settings.address}/hooks/{channel.kind}/{channel.id}"
 
 
-def channel_view(settings: Settings, key: bytes, standing: Standing) -> ChannelView:
+def channel_view(settings: Settings, key: Keyring, standing: Standing) -> ChannelView:
     """A channel as the API shows it."""
     channel = standing.channel
     return ChannelView(
@@ -193,7 +194,7 @@ def diagnosed(found: list[Diagnosis]) -> Diagnosed:
     return Diagnosed(all(one.passed for one in found), checks)
 
 
-def _whatsapp(settings: Settings, key: bytes, channel: Channel) -> WhatsAppView:
+def _whatsapp(settings: Settings, key: Keyring, channel: Channel) -> WhatsAppView:
     kept, signs = channel.settings, connecting.fingerprints(channel, key)
     template, quiet = kept.get("reopening_template"), kept.get("quiet_seconds")
     named = template if isinstance(template, dict) else {}

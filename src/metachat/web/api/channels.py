@@ -12,6 +12,7 @@ from metachat.domain.channels import Channel, WrongKind, webchat
 from metachat.domain.channels.webchat import WebchatSettings, settings_of
 from metachat.domain.channels.whatsapp import connecting
 from metachat.foundation.ids import ChannelId
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import Scope
 from metachat.web import access
 from metachat.web.access import AnyRequest
@@ -100,7 +101,7 @@ async def renew_verify_token(request: AnyRequest, id: FromPath[UUID]) -> Respons
     return await write(request, MAY_WRITE, work, status=200)
 
 
-async def _opened(scope: Scope, key: bytes, data: NewChannel) -> tuple[Channel, str]:
+async def _opened(scope: Scope, key: Keyring, data: NewChannel) -> tuple[Channel, str]:
     if data.kind == "webchat":
         _no_other(data.whatsapp)
         look = (data.webchat or WebchatFields()).on(WebchatSettings())
@@ -110,7 +111,7 @@ async def _opened(scope: Scope, key: bytes, data: NewChannel) -> tuple[Channel, 
     return await connecting.open_channel(scope, key, data.name, given)
 
 
-async def _changed(scope: Scope, key: bytes, channel: Channel, data: ChannelChange) -> None:
+async def _changed(scope: Scope, key: Keyring, channel: Channel, data: ChannelChange) -> None:
     if channel.kind == "whatsapp":
         _no_other(data.webchat)
         changes = (data.whatsapp or WhatsAppFields()).changes()

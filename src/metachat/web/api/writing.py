@@ -12,6 +12,7 @@ from litestar import MediaType, Response
 from metachat.domain import accounts
 from metachat.domain.accounts import Answer, Role
 from metachat.foundation.errors import Kind, Refusal
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import Scope
 from metachat.web import access
 from metachat.web.access import AnyRequest
@@ -75,7 +76,5 @@ def _fingerprint(request: AnyRequest, actor: str, body: bytes) -> str:
     return hashlib.sha256(asked + body).hexdigest()
 
 
-def _sealing_key(request: AnyRequest) -> bytes:
-    key = access.platform_of(request).settings.encryption_key
-    assert key is not None  # settings refuse to start the api without one
-    return key.reveal().encode()
+def _sealing_key(request: AnyRequest) -> Keyring:
+    return access.platform_of(request).encryption_key

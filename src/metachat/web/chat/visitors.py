@@ -8,12 +8,13 @@ from uuid import UUID
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
+from joserfc.jwk import GuestProtocol, OctKey
 
 from metachat.foundation import clock
 from metachat.foundation.db import Database
 from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.ids import ChannelId, ConversationId, TenantId
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import Scope, open_scope
 from metachat.foundation.settings import Secret
 
@@ -42,7 +43,9 @@ class Tokens:
     """Signs and reads visitors' tokens."""
 
     def __init__(self, secret: Secret) -> None:
-        self._key = OctKey.import_key(secret.reveal())
+        ring = Keyring.of(secret)
+        self._current = ring.current.id
+        self._keys = {key.id: OctKey.import_key(key.value) for key in ring.keys}
 
     def issue(self, visitor: Visitor, now: datetime | None = None) -> str:
         """Sign a token for a visitor."""
@@ -52,12 +55,13 @@ class Tokens:
             "tenant": str(visitor.tenant), "channel": str(visitor.channel),
             "conversation": str(visitor.conversation),
         }  # fmt: skip
-        return jwt.encode({"alg": "HS256"}, claims, self._key, algorithms=["HS256"])
+        header = {"alg": "HS256", "kid": self._current}
+        return jwt.encode(header, claims, self._keys[self._current], algorithms=["HS256"])
 
     def read(self, token: str, channel: ChannelId) -> Visitor:
         """Tell whose token this is; raises TokenRefused for any but a living one of this very channel."""
         try:
-            claims = jwt.decode(token, self._key, algorithms=["HS256"]).claims
+            claims = jwt.decode(token, self._named, algorithms=["HS256"]).claims
             visitor = Visitor(
                 tenant=TenantId(UUID(claims["tenant"])),
                 channel=ChannelId(UUID(claims["channel"])),
@@ -71,6 +75,10 @@ class Tokens:
         if not (ours and living and visitor.channel == channel):
             raise TokenRefused
         return visitor
+
+    def _named(self, token: GuestProtocol) -> OctKey:
+        # Raises KeyError for a key that is not, or no longer, ours.
+        return self._keys[token.headers()["kid"]]
 
 
 @asynccontextmanager

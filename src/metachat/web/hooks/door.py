@@ -18,6 +18,7 @@ from metachat.domain.channels.inbox import Post
 from metachat.foundation.db import Database
 from metachat.foundation.errors import Kind, Refusal, problem
 from metachat.foundation.ids import ChannelId
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.log import log
 from metachat.web import problems
 from metachat.web.envelope import names_of
@@ -87,7 +88,7 @@ class Opened(Protocol):
         ...
 
     @property
-    def encryption_key(self) -> bytes:
+    def encryption_key(self) -> Keyring:
         """The key that channels' secrets are sealed with."""
         ...
 

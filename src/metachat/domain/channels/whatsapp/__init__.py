@@ -8,6 +8,7 @@ from metachat.domain.channels.inbox import Update
 from metachat.domain.channels.model import Channel
 from metachat.domain.channels.whatsapp import lone, parse, signature, splitting
 from metachat.domain.channels.whatsapp.settings import Credentials, connect, opened, sealed, secret
+from metachat.foundation.keyring import Keyring
 
 __all__ = ["Credentials", "WhatsApp", "connect", "opened", "sealed"]
 
@@ -16,11 +17,11 @@ __all__ = ["Credentials", "WhatsApp", "connect", "opened", "sealed"]
 class WhatsApp:
     """The provider of WhatsApp's webhooks; credentials are opened with the platform's key."""
 
-    def challenge(self, query: Mapping[str, str], channel: Channel, key: bytes) -> str:
+    def challenge(self, query: Mapping[str, str], channel: Channel, key: Keyring) -> str:
         """Answer Meta's handshake; raises HandshakeRefused."""
         return signature.challenge(query, secret(channel, key, "verify_token"))
 
-    def verify(self, headers: Mapping[bytes, bytes], body: bytes, channel: Channel, key: bytes) -> None:
+    def verify(self, headers: Mapping[bytes, bytes], body: bytes, channel: Channel, key: Keyring) -> None:
         """Believe only the channel's own app; raises SignatureMissing, SignatureWrong."""
         signature.verify(headers, body, secret(channel, key, "app_secret"))
 

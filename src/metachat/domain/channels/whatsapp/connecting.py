@@ -13,6 +13,7 @@ from metachat.domain.channels.managing import change, note_opening
 from metachat.domain.channels.model import Channel
 from metachat.domain.channels.whatsapp.settings import Credentials, opened, sealed
 from metachat.foundation.errors import Invalid
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import Scope
 
 _NEEDED = ("phone_number_id", "app_secret", "access_token")
@@ -47,7 +48,7 @@ class Changes:
         return "Changes(...)"
 
 
-async def open_channel(scope: Scope, key: bytes, name: str, given: Changes) -> tuple[Channel, str]:
+async def open_channel(scope: Scope, key: Keyring, name: str, given: Changes) -> tuple[Channel, str]:
     """Open a WhatsApp channel; gives it and its verify token, shown this once. Raises BadCredentials."""
     for needed in _NEEDED:
         if not getattr(given, needed):
@@ -59,7 +60,7 @@ async def open_channel(scope: Scope, key: bytes, name: str, given: Changes) -> t
 
 
 async def change_channel(
-    scope: Scope, key: bytes, channel: Channel, changes: Changes, name: str | None = None
+    scope: Scope, key: Keyring, channel: Channel, changes: Changes, name: str | None = None
 ) -> Channel:
     """Change a WhatsApp channel; doors pick it up within seconds. Raises BadCredentials."""
     settings, what = changed(channel, key, changes)
@@ -67,13 +68,13 @@ async def change_channel(
     return await change(scope, channel, name=name or channel.name, settings=settings, changed=what)
 
 
-async def renew_verify_token(scope: Scope, key: bytes, channel: Channel) -> tuple[Channel, str]:
+async def renew_verify_token(scope: Scope, key: Keyring, channel: Channel) -> tuple[Channel, str]:
     """Give a channel a new verify token, to be shown this once; the one before no longer counts."""
     token = secrets.token_urlsafe(24)
     return await change_channel(scope, key, channel, Changes(verify_token=token)), token
 
 
-def changed(channel: Channel, key: bytes, changes: Changes) -> tuple[dict[str, Any], list[str]]:
+def changed(channel: Channel, key: Keyring, changes: Changes) -> tuple[dict[str, Any], list[str]]:
     """Gives a channel's settings with the changes, and what was changed; raises BadCredentials."""
     before = opened(channel, key)
     given: dict[str, str] = {}
@@ -89,17 +90,17 @@ def changed(channel: Channel, key: bytes, changes: Changes) -> tuple[dict[str, A
     return {**settings, **others}, [*given, *others]
 
 
-def fingerprints(channel: Channel, key: bytes) -> dict[str, str | None]:
+def fingerprints(channel: Channel, key: Keyring) -> dict[str, str | None]:
     """A short sign of each secret by which two can be told apart; None where none is set, or none opens."""
     credentials = opened(channel, key)
     return {name: _fingerprint(key, name, getattr(credentials, name)) for name in SECRETS}
 
 
-def _fingerprint(key: bytes, name: str, value: str) -> str | None:
+def _fingerprint(key: Keyring, name: str, value: str) -> str | None:
     if not value:
         return None
     # Keyed, so that nobody can try guesses on it.
-    return hmac.new(key, f"fingerprint:{name}:{value}".encode(), hashlib.sha256).hexdigest()[:8]
+    return hmac.new(key.current.value, f"fingerprint:{name}:{value}".encode(), hashlib.sha256).hexdigest()[:8]
 
 
 def _checked(name: str, value: str) -> str:

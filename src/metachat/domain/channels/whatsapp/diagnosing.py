@@ -12,6 +12,7 @@ from metachat.domain.channels.whatsapp.graph import Graph
 from metachat.domain.channels.whatsapp.reading import Object, number, part, parts, text
 from metachat.domain.channels.whatsapp.settings import Credentials, opened
 from metachat.foundation.clock import now
+from metachat.foundation.keyring import Keyring
 
 SCOPES = ("whatsapp_business_messaging", "whatsapp_business_management")
 
@@ -33,7 +34,7 @@ _SUBSCRIBE = (
 )
 
 
-async def diagnose(graph: Graph, channel: Channel, key: bytes, callback: str) -> list[Diagnosis]:
+async def diagnose(graph: Graph, channel: Channel, key: Keyring, callback: str) -> list[Diagnosis]:
     """Check a channel; what cannot be told because of something found before is left out."""
     credentials = opened(channel, key)
     found = [_complete(credentials)]
@@ -53,7 +54,7 @@ async def diagnose(graph: Graph, channel: Channel, key: bytes, callback: str) ->
     return found
 
 
-async def subscribe(graph: Graph, channel: Channel, key: bytes, callback: str) -> None:
+async def subscribe(graph: Graph, channel: Channel, key: Keyring, callback: str) -> None:
     """Have Meta deliver the account's webhooks here; it greets the address at once. Raises NotSent."""
     credentials = opened(channel, key)
     body = {"override_callback_uri": callback, "verify_token": credentials.verify_token}

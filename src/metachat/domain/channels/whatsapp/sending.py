@@ -13,6 +13,7 @@ from metachat.domain.channels.whatsapp.graph import Graph
 from metachat.domain.channels.whatsapp.reading import part, text
 from metachat.domain.channels.whatsapp.settings import Credentials, opened
 from metachat.domain.channels.whatsapp.uploads import Uploads
+from metachat.foundation.keyring import Keyring
 
 # Meta's own limits; a channel's settings may name others (number_limit, pair_pause, pair_burst).
 _PER_SECOND = 80.0
@@ -61,7 +62,7 @@ class WhatsAppSender:
         return replace(outgoing, template=described, enclosure=None, choices=(), reply_to=None)
 
     async def send(
-        self, channel: Channel, key: bytes, outgoing: Outgoing, read: Callable[[str], AsyncIterator[bytes]]
+        self, channel: Channel, key: Keyring, outgoing: Outgoing, read: Callable[[str], AsyncIterator[bytes]]
     ) -> Accepted:
         """Hand one part over; raises NotSent."""
         credentials = _usable(opened(channel, key))
@@ -80,7 +81,7 @@ class WhatsAppSender:
             raise
         return Accepted(_id_in(answer))
 
-    async def seen(self, channel: Channel, key: bytes, provider_id: str) -> None:
+    async def seen(self, channel: Channel, key: Keyring, provider_id: str) -> None:
         """Mark a person's message read, and show that an answer is being written; raises NotSent."""
         credentials = _usable(opened(channel, key))
         body = {
@@ -89,7 +90,7 @@ class WhatsAppSender:
         }  # fmt: skip
         await self.graph.post(credentials.access_token, f"{credentials.phone_number_id}/messages", body)
 
-    async def fetch(self, channel: Channel, key: bytes, media: str) -> Fetched:
+    async def fetch(self, channel: Channel, key: Keyring, media: str) -> Fetched:
         """Open a file by its id, which Meta keeps for seven days; raises NotSent."""
         credentials = _usable(opened(channel, key))
         if not media.isascii() or not media.isalnum():
@@ -103,11 +104,11 @@ class WhatsAppSender:
             sha256=text(about, "sha256") or None, pieces=self._pieces(credentials.access_token, url),
         )  # fmt: skip
 
-    async def diagnose(self, channel: Channel, key: bytes, callback: str) -> list[Diagnosis]:
+    async def diagnose(self, channel: Channel, key: Keyring, callback: str) -> list[Diagnosis]:
         """Check what Meta says of the channel, and whether Meta can deliver to it."""
         return await diagnosing.diagnose(self.graph, channel, key, callback)
 
-    async def subscribe(self, channel: Channel, key: bytes, callback: str) -> None:
+    async def subscribe(self, channel: Channel, key: Keyring, callback: str) -> None:
         """Have Meta deliver the account's webhooks to the channel; raises NotSent."""
         await diagnosing.subscribe(self.graph, channel, key, callback)
 

@@ -16,6 +16,7 @@ from metachat.foundation.blobs import DiskBlobs, TooLarge
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.log import log
 from metachat.foundation.queue import Job, Retry, enqueue, finish
 from metachat.foundation.scope import Scope, open_scope
@@ -37,7 +38,7 @@ class Depot:
     database: Database
     media: DiskBlobs
     senders: Mapping[str, Sender]
-    key: bytes
+    key: Keyring
     cap: int
 
 

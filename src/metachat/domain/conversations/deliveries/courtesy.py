@@ -10,6 +10,7 @@ from metachat.domain.conversations.model import Gathered
 from metachat.foundation.db import Database
 from metachat.foundation.errors import Refusal
 from metachat.foundation.ids import ChannelId, TenantId
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.log import log
 from metachat.foundation.scope import open_scope
 
@@ -25,7 +26,7 @@ _REMEMBERED = 1_000
 class Courtesy:
     """Shows it beside the turns of a worker; never waited for, and nothing comes of its failures."""
 
-    def __init__(self, database: Database, senders: Mapping[str, Sender], key: bytes) -> None:
+    def __init__(self, database: Database, senders: Mapping[str, Sender], key: Keyring) -> None:
         self._database = database
         self._senders = senders
         self._key = key

@@ -7,6 +7,7 @@ from typing import Any
 
 from metachat.domain.channels import Channel, Enclosure, NotSent, Outgoing
 from metachat.domain.conversations.deliveries.reference import Reference
+from metachat.domain.conversations.deliveries.sources import with_sources
 from metachat.foundation.ids import ConversationId, MessageId
 
 # An answer that comes a day later helps nobody.
@@ -28,6 +29,8 @@ class Delivery:
     external_id: str
     phone: str
     text: str
+    citations: list[dict[str, Any]]
+    language: str | None
     detail: dict[str, Any]
     part: int
     round: int
@@ -41,11 +44,12 @@ class Delivery:
     @property
     def outgoing(self) -> Outgoing:
         """The whole message, before it is cut."""
+        said = with_sources(self.text, self.citations, self.language)
         template, choices = self.detail.get("template"), self.detail.get("choices")
         return Outgoing(
             message=self.message, to=self.external_id, phone=self.phone, reference="",
             # What was sent without words shows its form in the transcript, not on the telephone.
-            text="" if self.detail.get("wordless") else self.text,
+            text="" if self.detail.get("wordless") else said,
             enclosure=_enclosure(self.detail.get("attachment")),
             template=template if isinstance(template, dict) else None,
             choices=tuple(map(str, choices)) if isinstance(choices, list) else (),

@@ -14,6 +14,7 @@ from metachat.domain.conversations.deliveries.pacing import Pacer
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database, Transaction
 from metachat.foundation.ids import MessageId, TenantId
+from metachat.foundation.keyring import Keyring
 from metachat.foundation.queue import Job
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class Office:
         self,
         database: Database,
         senders: Mapping[str, Sender],
-        key: bytes,
+        key: Keyring,
         read_of: Callable[[TenantId], Callable[[str], AsyncIterator[bytes]]],
         outcome_wait: float = 10,
     ) -> None:

@@ -16,8 +16,9 @@ WITH due AS MATERIALIZED (
 SELECT due.message_id AS message, due.part, due.round, due.attempts, due.created_at,
   coalesce(begun.repeated, due.repeated) AS repeated, begun.message_id IS NOT NULL AS started,
   coalesce(extract(epoch FROM due.started_at - now())::float8 + :outcome_wait, 0) AS wait,
-  m.conversation_id AS conversation, m.text, m.detail, p.external_id, coalesce(p.phone, '') AS phone,
-  heard.at AS heard_at, ch.tenant_id, ch.id AS channel_id, ch.kind, ch.name, ch.status, ch.settings,
+  m.conversation_id AS conversation, m.text, m.citations, c.language, m.detail,
+  p.external_id, coalesce(p.phone, '') AS phone, heard.at AS heard_at,
+  ch.tenant_id, ch.id AS channel_id, ch.kind, ch.name, ch.status, ch.settings,
   ch.created_at AS channel_created_at
 FROM due LEFT JOIN begun ON begun.message_id = due.message_id
 CROSS JOIN LATERAL (
