@@ -1,5 +1,6 @@
 """A customer writes on WhatsApp, and gets the answer there."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,8 @@ async def test_a_question_is_answered_on_the_phone(shop: Shop, stranger: TenantI
         await shop.says(ANA, "How long does delivery take?")
         (text,) = await shop.received(1)
         assert "two working days" in text
+        assert "[1]" in text
+        assert re.search(r"\n\[1\] \S+", text), "a telephone shows which document the mark stands for"
         (row,) = await shop.until("SELECT * FROM messages WHERE status IN ('sent', 'delivered', 'read')")
     (arrived,) = shop.meta.arrivals()
     assert (row["provider_id"], str(row["id"])) == (arrived.id, arrived.callback_data)
