@@ -185,7 +185,7 @@ async def serving(platform: Platform) -> AsyncIterator[str]:
     """The providers' door on a port of its own; gives its address."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    door = hooks.door(platform, Metrics(Drain()))
+    door = hooks.door(platform, Metrics(Drain(), platform.database))
     config = uvicorn.Config(cast(Any, door), log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     with contextlib.ExitStack() as stack:

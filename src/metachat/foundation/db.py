@@ -110,6 +110,11 @@ class Database:
         """Close every connection, waiting at most five seconds for those in use."""
         await self._pool.close()
 
+    @property
+    def use(self) -> dict[str, int]:
+        """How the pool is used: connections lent, idle and waited for, and the most there can be."""
+        return self._pool.use
+
     def transaction(
         self, tenant: TenantId | None = None, credential: str | None = None
     ) -> AbstractAsyncContextManager[Transaction]:

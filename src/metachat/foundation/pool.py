@@ -31,6 +31,12 @@ class Pool:
         self._returned = asyncio.Event()
         self._closing = False
 
+    @property
+    def use(self) -> dict[str, int]:
+        """How many connections are lent, idle, and waited for, and the most there can be."""
+        waiting = sum(not waiter.done() for waiter in self._waiting)
+        return {"lent": len(self._lent), "idle": len(self._idle), "waiting": waiting, "most": self._size}
+
     async def take(self) -> asyncpg.Connection:
         """Borrow a connection; raises TimeoutError, and what connecting raises."""
         while self._idle:

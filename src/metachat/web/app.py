@@ -56,7 +56,7 @@ def create_app(
     behind wraps what needs to know its caller's address; a provider is known by its signature alone.
     """
     drain = drain or Drain()
-    metrics = Metrics(drain)
+    metrics = Metrics(drain, platform.database)
     framework = Application(
         [api.router(), *(_unlisted(routes) for routes in _areas())],
         state=State({"platform": platform, "drain": drain, "metrics": metrics, "measured": Measured()}),

@@ -6,6 +6,8 @@ from typing import TypeVar
 from litestar.types import HTTPScope
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from metachat.foundation.db import Database
+from metachat.foundation.measures import show_pool
 from metachat.web.drain import Drain
 
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -16,9 +18,10 @@ M = TypeVar("M", Counter, Histogram)
 class Metrics:
     """The measurements of one process, in a registry of its own."""
 
-    def __init__(self, drain: Drain) -> None:
+    def __init__(self, drain: Drain, database: Database) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
+        show_pool(self._registry, database)
         self._requests = Counter(
             "metachat_http_requests", "Requests answered.", ["method", "route", "status"],
             registry=self._registry,

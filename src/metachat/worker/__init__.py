@@ -12,6 +12,8 @@ from metachat.foundation.db import Database
 from metachat.foundation.log import configure, log
 from metachat.foundation.queue import Limits, Loop
 from metachat.foundation.settings import Settings
+from metachat.worker.measuring import Measuring
+from metachat.worker.scraped import scraped
 
 # Reading and embedding a document keeps a core busy for long: a folder full of them waits for its turn,
 # while answers go on.
@@ -44,7 +46,9 @@ async def run(settings: Settings) -> None:
             limits = limits_of(settings.turns_in_flight)
             loop = Loop(database, platform.listener, wiring.HANDLERS, platform, limits)
             log.info("worker ready", worker=loop.owner, in_flight=limits.in_flight)
-            await loop.run(stop)
+            measuring = Measuring(platform.database, loop, settings.data_dir, settings.public_url)
+            async with scraped(settings.metrics_port, measuring.text):
+                await loop.run(stop)
             log.info("worker stopped", worker=loop.owner, done=loop.done, failed=loop.failed)
         finally:
             await database.close()

@@ -132,6 +132,9 @@ DECLARED: dict[str, Declared] = {
     "outcome_wait": Declared(
         "How long a provider has to tell what became of a message whose sending broke off, before the message"
         " is sent again.", number(1, 600), "10", default="10", unit="seconds", read_by=("worker",)),
+    "metrics_port": Declared(
+        "Port on this machine where a worker shows its metrics; 0 means nowhere. Each worker needs its own.",
+        number(0, 65535), "8201", default="0", read_by=("worker",)),
     "log_format": Declared("Form of the log lines.", one_of("json", "text"), "json", default="json"),
     "debug": Declared(
         "Log every detail.", FLAG, "false", default="false", refused=(production.switched_off,)),

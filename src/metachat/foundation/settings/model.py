@@ -47,6 +47,7 @@ class Settings:
     allowed_networks: tuple[str, ...]
     graph_url: str
     outcome_wait: int
+    metrics_port: int
     log_format: str
     debug: bool
     production: bool

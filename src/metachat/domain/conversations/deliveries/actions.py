@@ -14,6 +14,7 @@ from metachat.domain.conversations.deliveries.failing import fail
 from metachat.domain.conversations.deliveries.model import Delivery, described, pause_before
 from metachat.domain.conversations.deliveries.office import Office, Taken
 from metachat.foundation.clock import now
+from metachat.foundation.counts import count
 from metachat.foundation.db import DatabaseAway
 from metachat.foundation.ids import MessageId, TenantId
 from metachat.foundation.log import log
@@ -160,6 +161,7 @@ async def _note_taken(office: Office, taken: Taken) -> None:
             await asyncio.sleep(0.2)
     if not ended:
         raise LeaseLost(taken.job.lane)
+    count("deliveries", "taken")
 
 
 async def _not_sent(job: Job, office: Office, delivery: Delivery, failure: NotSent) -> None:
@@ -189,6 +191,7 @@ async def _put_off(office: Office, delivery: Delivery, failure: NotSent) -> NoRe
         )  # fmt: skip
         if row is not None:
             progress.tell(scope.db, tenant, row)
+    count("deliveries", "put_off")
     raise Postpone(pause_before(delivery.attempts, failure, office.outcome_wait))
 
 
@@ -196,6 +199,7 @@ async def _fail(job: Job, office: Office, tenant: TenantId, message: MessageId, 
     async with open_scope(office.database, tenant, actor="worker") as scope:
         await fail(scope, message, described(failure))
         await finish(scope.db, job)
+    count("deliveries", "failed")
 
 
 async def _tell(office: Office, delivery: Delivery, failure: NotSent) -> None:
