@@ -85,6 +85,7 @@ class Receiver(_Table, frozen=True, kw_only=True):
     kind: Literal["slack", "pagerduty", "email", "webhook"]
     secret: Annotated[str, Meta(description="The secret that holds its address or key.")] = ""
     to: Annotated[str, Meta(description="The e-mail address, for kind email.")] = ""
+    endpoint: Annotated[str, Meta(description="PagerDuty's address, where it is not the usual one.")] = ""
 
 
 class Plan(_Table, frozen=True, kw_only=True):
