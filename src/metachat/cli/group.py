@@ -34,6 +34,7 @@ COMMANDS: dict[str, Entry] = {
     "jobs": Entry("jobs", "app", "See what waits, and run again what failed."),
     "config": Entry("config", "run", "Check, show and explain the configuration."),
     "secrets": Entry("secrets", "app", "Keep, check and hand out the platform's own secrets."),
+    "alerts": Entry("alerts", "app", "Choose who hears of alerts, and try whether they do."),
     "migrate": Entry("migrate", "migrate", "Bring the database to this version."),
     "api": Entry("api", "api", "Run one api process."),
     "worker": Entry("worker", "worker", "Run one worker."),
