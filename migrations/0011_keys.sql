@@ -26,8 +26,7 @@ CREATE TABLE key_holders (
   seen_at timestamptz NOT NULL DEFAULT now()
 );
 
-GRANT SELECT ON key_records TO metachat_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON key_records TO metachat_worker;
+GRANT SELECT ON key_records TO metachat_app, metachat_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON key_holders TO metachat_app, metachat_worker;
 
 -- Writes down what a process holds, and gives all that is recorded of these keys. The first process of an

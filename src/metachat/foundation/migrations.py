@@ -13,6 +13,9 @@ from metachat.foundation.errors import Kind, Refusal
 # Any number will do, as long as every version of the product uses the same one.
 _LOCK = 4_201_776_543
 
+# The other login of a role, which its password's rotation changes to and back from.
+SECOND = "_2"
+
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 
 
@@ -69,13 +72,13 @@ def newest() -> int:
 async def prepare(superuser_dsn: str, database: str, passwords: Mapping[str, str]) -> None:
     """Create the roles, the database and its extension where they are missing; sets the passwords.
 
-    passwords: by role name (metachat_owner, metachat_app, metachat_worker). superuser_dsn leads to
-    any database of the server.
+    passwords: by login (metachat_owner, metachat_app, metachat_worker, or the second of each).
+    superuser_dsn leads to any database of the server.
     """
     connection = await asyncpg.connect(superuser_dsn)
     try:
         for role, password in passwords.items():
-            await _ensure_role(connection, role, password)
+            await ensure_login(connection, role, password)
         exists = await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database)
         if not exists:
             await connection.execute(f'CREATE DATABASE "{database}" OWNER metachat_owner')
@@ -132,12 +135,27 @@ async def _apply_missing(connection: asyncpg.Connection, known: list[Migration])
     return done
 
 
-async def _ensure_role(connection: asyncpg.Connection, role: str, password: str) -> None:
-    # Role names and passwords cannot be parameters of DDL: Postgres itself quotes them.
+async def ensure_login(connection: asyncpg.Connection, role: str, password: str) -> None:
+    """Let a role sign in with a password, or with what its SCRAM verifier says; as superuser.
+
+    metachat_app_2 is the other login of metachat_app: it becomes that role as soon as it signs in.
+    """
+    await _ensure_role(connection, role)
+    await _run(connection, "ALTER ROLE %I LOGIN PASSWORD %L", role, password)
+    if role.endswith(SECOND):
+        first = role.removesuffix(SECOND)
+        await _ensure_role(connection, first)
+        await _run(connection, "GRANT %I TO %I", first, role)
+        await _run(connection, "ALTER ROLE %I SET role = %L", role, first)
+
+
+async def _ensure_role(connection: asyncpg.Connection, role: str) -> None:
     exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
-    verb = "ALTER" if exists else "CREATE"
-    statement = await connection.fetchval(
-        f"SELECT format('{verb} ROLE %I LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD %L', $1::text, $2::text)",
-        role, password,
-    )  # fmt: skip
-    await connection.execute(str(statement))
+    await _run(connection, f"{'ALTER' if exists else 'CREATE'} ROLE %I NOSUPERUSER NOBYPASSRLS", role)
+
+
+async def _run(connection: asyncpg.Connection, statement: str, *names: str) -> None:
+    # Names and passwords cannot be parameters of DDL: Postgres itself quotes them.
+    parameters = ", ".join(f"${number}::text" for number in range(2, len(names) + 2))
+    filled = await connection.fetchval(f"SELECT format($1, {parameters})", statement, *names)
+    await connection.execute(str(filled))

@@ -16,12 +16,13 @@ from metachat.foundation.sealing import Place
 class SealedColumn:
     """A column with sealed values of tenants, of type bytea; or, with a path, base64 inside of a jsonb.
 
-    `row` is the column that tells rows of one tenant apart, empty where a tenant has but one.
+    `row` is the column, of type `row_type`, that tells rows of one tenant apart; empty where it has but one.
     """
 
     table: str
     column: str
     row: str = ""
+    row_type: str = "uuid"
     path: str = ""
 
     @property
@@ -48,9 +49,9 @@ class SealedColumn:
             raise SealBroken("it is no sealed value") from error
 
 
-ANSWERS = SealedColumn("idempotency_keys", "body_sealed", row="key")
+ANSWERS = SealedColumn("idempotency_keys", "body_sealed", row="key", row_type="text")
 MODEL_KEYS = SealedColumn("assistants", "api_key_sealed")
-FALLBACK_KEYS = SealedColumn("assistant_fallbacks", "api_key_sealed", row="place")
+FALLBACK_KEYS = SealedColumn("assistant_fallbacks", "api_key_sealed", row="place", row_type="smallint")
 APP_SECRETS = SealedColumn("channels", "settings", row="id", path="app_secret")
 ACCESS_TOKENS = SealedColumn("channels", "settings", row="id", path="access_token")
 VERIFY_TOKENS = SealedColumn("channels", "settings", row="id", path="verify_token")

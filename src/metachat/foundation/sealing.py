@@ -54,6 +54,11 @@ def key_id(sealed: bytes) -> str:
     return sealed[1:_HEAD_BYTES].hex()
 
 
+def head(ring: Keyring) -> bytes:
+    """What every value begins with that is sealed under the key in use."""
+    return _head(ring.current.id)
+
+
 @functools.lru_cache(maxsize=64)
 def _head(id: str) -> bytes:
     return FORM + bytes.fromhex(id)

@@ -2,7 +2,7 @@
 
 import typer
 
-from metachat.cli.secrets import checking, leaks, recipients, safe, several, single
+from metachat.cli.secrets import checking, leaks, recipients, rotating, safe, several, single
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,7 +16,7 @@ app.command("list")(several.list_secrets)
 app.command("set")(single.set_secret)
 app.command("get")(single.get_secret)
 app.command("delete")(single.delete_secret)
-app.command("rotate")(single.rotate_secret)
+app.command("rotate")(rotating.rotate_secret)
 app.command("edit")(several.edit)
 app.command("import")(several.import_secrets)
 app.command("export")(several.export)

@@ -1,6 +1,8 @@
 """`metachat secrets fingerprint` and `doctor`."""
 
+import importlib
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -33,16 +35,25 @@ def fingerprint(as_json: AsJson = False) -> None:
     )
 
 
-def doctor(as_json: AsJson = False) -> None:
-    """Check the secrets and their store; exit code 1 when something is to be done.
+def doctor(
+    offline: Annotated[bool, typer.Option("--offline", help="Look at the store alone.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check the secrets, their store, and what is under them in the database.
+
+    Opens every encrypted row. Exit code 1 when something is to be done.
 
     \b
     Examples:
       metachat secrets doctor
-      metachat secrets doctor --json
+      metachat secrets doctor --offline --json
     """
     place = here.place()
-    findings = [*checks.examine(checks.look(place)), _journal_is_whole(journal.broken(place.data_dir))]
+    seen = checks.look(place)
+    findings = [*checks.examine(seen), _journal_is_whole(journal.broken(place.data_dir))]
+    if not offline and not seen.refusal:
+        keys = importlib.import_module("metachat.operations.keys.checks")
+        findings += keys.examine(keys.Installation(place, print))
     passed = all(finding.passed for finding in findings)
 
     def say() -> None:

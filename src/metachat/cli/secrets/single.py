@@ -11,7 +11,7 @@ from metachat.cli.secrets.here import AsJson, Name
 from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.settings import Secret
 from metachat.operations import journal
-from metachat.operations.secrets import files, known, rotation
+from metachat.operations.secrets import files, known
 
 
 class OnTerminal(Refusal):
@@ -82,18 +82,6 @@ def delete_secret(
     with journal.recorded(here.place().data_dir, "secrets.delete", name):
         here.store().delete(name)
     here.show({"name": name, "deleted": True}, as_json, lambda: print(f"{name} is deleted."))
-
-
-def rotate_secret(name: Name, as_json: AsJson = False) -> None:
-    """Replace a secret by a new one, by the procedure that its use asks for.
-
-    \b
-    Examples:
-      metachat secrets rotate cli_token
-    """
-    with journal.recorded(here.place().data_dir, "secrets.rotate", name):
-        rotated = rotation.rotate(here.store(), name)
-    here.show({"name": name, "told": rotated.told}, as_json, lambda: print(rotated.told))
 
 
 def _value(name: str, from_file: Path | None) -> str:

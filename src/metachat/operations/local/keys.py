@@ -34,7 +34,7 @@ def ensure(data: Path, cluster: Cluster, elsewhere: Collection[str] = ()) -> Non
     }
     for name, role in ROLES.items():
         password = _password(known.get(name)) or secrets.token_urlsafe(24)
-        values[name] = cluster.dsn(role, DATABASE, password)
+        values[name] = cluster.dsn(_login(known.get(name)) or role, DATABASE, password)
     if values != known:
         store = FileStore(data / SECRETS_FILE)
         for name, value in values.items():
@@ -44,9 +44,13 @@ def ensure(data: Path, cluster: Cluster, elsewhere: Collection[str] = ()) -> Non
 
 
 def passwords(data: Path) -> dict[str, str]:
-    """Read the database passwords, by role."""
+    """Read the database passwords, by login."""
     known = read_secrets(data)
-    return {role: _password(known[name]) or "" for name, role in ROLES.items()}
+    return {_login(known[name]) or role: _password(known[name]) or "" for name, role in ROLES.items()}
+
+
+def _login(address: str | None) -> str | None:
+    return unquote(urlsplit(address).username or "") if address else None
 
 
 def _password(address: str | None) -> str | None:

@@ -32,7 +32,7 @@ def rotate(store: Store, name: str) -> Rotated:
     if one.made_here:
         raise NoProcedure(
             f"{name}: what is sealed, hashed or signed with it would be lost.",
-            "See: rotation, in the operators' manual.",
+            f"Run: metachat secrets rotate {name}",
         )
     raise NoProcedure(
         f"{name} is made by whoever issued it.",
@@ -46,6 +46,9 @@ def replace(store: Store, name: str) -> Rotated:
     store.put(name, make())
     return Rotated(name, f"{name} has a new value; the processes take it at their next start.")
 
+
+# Keys that the database's rows are sealed, hashed or signed with; operations.keys rotates them.
+IN_DATABASE = ("session_secret", "api_key_pepper", "encryption_key")
 
 # Whose secret needs more than a new value registers its procedure here.
 ROTATIONS: dict[str, Rotation] = {"cli_token": replace}
