@@ -2,6 +2,18 @@
 # Install what some tests need of the system, where that is possible; say what is skipped where it is not.
 set -euo pipefail
 
+# Debian's monitoring, unpacked beside the system: its packages would start services here.
+monitoring=/var/cache/metachat-tests/prometheus
+if ! [ -x "$monitoring/usr/bin/prometheus-node-exporter" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+  echo "Unpacking for the tests: prometheus prometheus-alertmanager prometheus-node-exporter ..."
+  mkdir -p "$monitoring"
+  if ! ( cd "$monitoring" && timeout 600 apt-get -qq update &&
+    timeout 600 apt-get -qq -o APT::Sandbox::User=root download prometheus prometheus-alertmanager \
+      prometheus-node-exporter && for package in ./*.deb; do dpkg-deb -x "$package" .; done && rm -f ./*.deb ) >/dev/null; then
+    echo "They could not be unpacked, and their tests are skipped." >&2
+  fi
+fi
+
 missing=()
 command -v chromium >/dev/null || missing+=(chromium)
 [ -f /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing+=(fonts-dejavu-core)
