@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metachat.foundation import redaction
-from metachat.foundation.log import _Handler  # pyrefly: ignore[private-usage]
+from metachat.foundation.log import _Handler
 from metachat.foundation.redaction import HIDDEN, clean, fields, hide, remember, remember_of_tenant
 from metachat.foundation.settings import Secret
 

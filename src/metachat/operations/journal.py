@@ -60,7 +60,7 @@ def recorded(data: Path, what: str, about: str = "") -> Iterator[None]:
     try:
         yield
     except Refusal as refusal:
-        record(data, what, about, refusal.code)
+        record(data, what, getattr(refusal, "about", about), refusal.code)
         raise
     except BaseException as error:
         record(data, what, about, type(error).__name__)

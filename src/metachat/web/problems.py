@@ -89,7 +89,7 @@ def respond(document: dict[str, Any], headers: dict[str, str]) -> Response[bytes
 
 
 def _field_error(item: dict[str, Any]) -> dict[str, str]:
-    return {"field": str(item.get("key", "")), "message": str(item.get("message", ""))[:300]}
+    return {"field": str(item.get("key", "")), "message": redaction.clean(str(item.get("message", "")))[:300]}
 
 
 HANDLERS: ExceptionHandlersMap = {

@@ -12,7 +12,8 @@ from metachat.foundation.settings.clean import without_secrets
 from metachat.operations.leaks.model import Leak
 
 _SECONDS = 600
-_EXCLUDED = ("--exclude", ".venv", "--exclude", ".uv", "--exclude", "node_modules", "--exclude", "var")
+_LEFT_OUT = (".venv", ".uv", "node_modules", "var", "*_cache", ".hypothesis", ".git")
+_EXCLUDED = [word for name in _LEFT_OUT for word in ("--exclude", name)]
 
 
 def program() -> str | None:

@@ -91,6 +91,8 @@ class UnfitName(StoreRefusal):
     """A secret cannot have this name."""
 
     code, kind = "unfit_name", Kind.INVALID
+    # For the journal: what is no name may be the value, in the wrong place.
+    about = "[redacted]"
 
 
 class UnfitValue(StoreRefusal):
@@ -149,7 +151,7 @@ def fit_names(names: Iterable[str]) -> list[str]:
 def fit_name(name: str) -> str:
     """Return the name when every store can keep it; raises UnfitName."""
     if not _NAME.fullmatch(name):
-        raise UnfitName(repr(name), "Use lower-case letters, digits and underscores, as in session_secret.")
+        raise UnfitName("What was given is none.", "Use lower-case letters, digits and underscores, as in session_secret.")
     return name
 
 

@@ -51,7 +51,8 @@ def find(name: str) -> Known:
     if name not in everything:
         near = difflib.get_close_matches(name, everything, n=1)
         advice = f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(everything)}."
-        raise UnfitName(f"There is no secret setting {name}.", advice)
+        # What is like no name at all may be the value, in the wrong place.
+        raise UnfitName(f"There is no secret setting {name if near else 'of this name'}.", advice)
     return everything[name]
 
 
