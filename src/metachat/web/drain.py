@@ -12,7 +12,12 @@ class Drain:
 
     def __init__(self) -> None:
         self.begun = False
+        self.leaving = False
         self._streams: set[asyncio.Future[None]] = set()
+
+    def leave(self) -> None:
+        """Say to whoever asks that this process is no longer ready, and go on as before."""
+        self.leaving = True
 
     def begin(self) -> None:
         """Go down: no longer ready, and every open stream hears that its client is gone."""

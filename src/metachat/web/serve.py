@@ -54,6 +54,8 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Take the signals over; its own version raises them again, which would cut the farewell short."""
         before = {sign: signal.signal(sign, self.handle_exit) for sign in (signal.SIGTERM, signal.SIGINT)}
+        # The proxy is shown the door before it is shut: see the unit's ExecStop.
+        before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, lambda *_: self._drain.leave())
         try:
             yield
         finally:

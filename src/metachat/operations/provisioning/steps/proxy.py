@@ -15,10 +15,15 @@ def set_up(order: Order) -> None:
         name="user of the proxy", user="caddy", system=True, home="/var/lib/caddy",
         shell="/usr/sbin/nologin", ensure_home=True,
     )  # fmt: skip
-    place("proxy", order.proxy, "/usr/local/bin/caddy", "755")
+    program = place("proxy", order.proxy, "/usr/local/bin/caddy", "755")
     configured = render("Caddyfile", site=order.site, instances=instances(order))
     changed = place("Caddyfile", configured, "/etc/caddy/Caddyfile")
     unit = place("caddy.service", render("caddy.service"), "/etc/systemd/system/caddy.service")
     systemd.daemon_reload(name="proxy's unit is read", _if=any_of(unit))
     systemd.service(name="proxy is up", service="caddy", running=True, enabled=True)
-    systemd.service(name="proxy takes its settings", service="caddy", reloaded=True, _if=any_of(changed))
+    anew = any_of(program, unit)
+    systemd.service(name="proxy begins anew", service="caddy", restarted=True, _if=anew)
+    taken = any_of(changed)
+    systemd.service(
+        name="proxy takes its settings", service="caddy", reloaded=True, _if=lambda: taken() and not anew()
+    )

@@ -1,0 +1,99 @@
+"""What a server had of its own: taken once, after the first provisioning, and kept on the operator's machine.
+
+Its hash stands in the journal, whose lines are chained: a background that was changed later shows.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from metachat.foundation import clock
+from metachat.foundation.errors import Kind, Refusal
+from metachat.operations import journal
+from metachat.operations.drift import expecting
+from metachat.operations.drift.facts import facts
+from metachat.operations.drift.model import Background, Declared, Item
+
+_WHAT = "drift background"
+# What a server can have of its own; the rest is always code's, or must not be.
+KINDS = ("file", "package", "user", "group member", "authorised key", "unit", "state", "timer")
+
+
+class BackgroundChanged(Refusal):
+    """What is kept of the server's first state is not what the journal says."""
+
+    code, kind = "background_changed", Kind.CONFLICT
+
+
+def first(after: dict[str, Any], declared: Declared) -> Background:
+    """Everything that a server has and code doesn't declare, at the end of its first provisioning."""
+    return _made(_undeclared(after, declared), clock.now().isoformat(timespec="seconds"))
+
+
+def grown(known: Background, before: dict[str, Any], after: dict[str, Any], declared: Declared) -> Background:
+    """What a visit itself brought along joins the background: units and users of packages it installed.
+
+    What was there before the visit and was unknown then, stays unknown.
+    """
+    old, new = _undeclared(before, declared), _undeclared(after, declared)
+    kept = known.as_facts()
+    brought = {item: told for item, told in new.items() if item not in kept and item not in old}
+    return _made(kept | brought, known.at) if brought else known
+
+
+def accepted(known: Background, item: Item, told: str) -> Background:
+    """The background with one more fact, or with another word on one; "" takes it out."""
+    kept = known.as_facts()
+    kept.pop(item, None)
+    return _made(kept | ({item: told} if told else {}), known.at)
+
+
+def _undeclared(inventory: dict[str, Any], declared: Declared) -> dict[Item, str]:
+    nothing = Background(at="", facts=[])
+    ours = expecting.expected(declared, nothing)
+    found = facts(inventory, declared)
+    return {
+        item: told for item, told in found.items()
+        if item not in ours and item.kind in KINDS and not expecting.is_declared(item, declared)
+    }  # fmt: skip
+
+
+def _made(facts: dict[Item, str], at: str) -> Background:
+    return Background(at=at, facts=sorted((item.kind, item.where, told) for item, told in facts.items()))
+
+
+def file(data: Path, server: str) -> Path:
+    """Where the background of a server is kept."""
+    return data / "drift" / f"{server}.background.json"
+
+
+def keep(data: Path, server: str, background: Background) -> None:
+    """Keep a background, and its hash in the journal; the same one changes nothing."""
+    path, content = file(data, server), msgspec.json.format(msgspec.json.encode(background))
+    if path.exists() and path.read_bytes() == content:
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_bytes(content)
+    new.chmod(0o600)
+    new.replace(path)
+    journal.record(data, _WHAT, f"{server} {_hash(content)}")
+
+
+def kept(data: Path, server: str) -> Background | None:
+    """The background of a server; None before its first provisioning. Raises BackgroundChanged."""
+    path = file(data, server)
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    told = [one.about for one in journal.entries(data)
+            if one.what == _WHAT and one.about.startswith(f"{server} ")]  # fmt: skip
+    if not told or told[-1] != f"{server} {_hash(content)}":
+        raise BackgroundChanged(f"{path} was changed by hand; bring it back, or remove it and provision.")
+    return msgspec.json.decode(content, type=Background)
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
