@@ -75,10 +75,32 @@ def base() -> Path:
 
 @dataclass
 class Fleet:
-    """A network of servers."""
+    """A network of servers; lanes keep the networks of several fleets apart."""
 
     folder: Path
+    lane: int = 0
     guests: list["Guest"] = field(default_factory=list)
+
+    @property
+    def bridge(self) -> str:
+        """The bridge that its servers are plugged into."""
+        return f"{BRIDGE}{self.lane or ''}"
+
+    @property
+    def network(self) -> str:
+        """The first three numbers of its addresses."""
+        first, second, third = NETWORK.split(".")
+        return f"{first}.{second}.{int(third) + self.lane}"
+
+    @property
+    def table(self) -> str:
+        """Its table in this machine's firewall."""
+        return f"{TABLE}{self.lane or ''}"
+
+    @property
+    def archives(self) -> Path:
+        """Packages that were fetched before: apt holds a lock on them, so each lane has its own."""
+        return CACHE / f"archives{self.lane or ''}"
 
     @property
     def key(self) -> Path:
@@ -87,7 +109,7 @@ class Fleet:
 
     def boot(self, name: str) -> "Guest":
         """Clone and start another bare server; returns when SSH answers."""
-        guest = Guest(self, name, f"{NETWORK}.{10 + len(self.guests)}")
+        guest = Guest(self, name, f"{self.network}.{10 + len(self.guests)}")
         self.guests.append(guest)
         guest.create()
         guest.start()
@@ -127,7 +149,7 @@ class Guest:
         _write(self.root / "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
         _write(
             self.root / "etc/systemd/network/10-host0.network",
-            f"[Match]\nName=host0\n[Network]\nAddress={self.address}/24\nGateway={NETWORK}.1\n",
+            f"[Match]\nName=host0\n[Network]\nAddress={self.address}/24\nGateway={self.fleet.network}.1\n",
         )
         _write(self.root / "root/.ssh/authorized_keys", self.fleet.key.with_suffix(".pub").read_text(), 0o600)
         units = self.root / "etc/systemd/system"
@@ -166,7 +188,7 @@ class Guest:
         Path("/run/systemd").mkdir(exist_ok=True)
         if not os.path.ismount("/run/systemd"):
             _run("mount", "-t", "tmpfs", "tmpfs", "/run/systemd")
-        archives = CACHE / "archives"
+        archives = self.fleet.archives
         (archives / "partial").mkdir(parents=True, exist_ok=True)
         groups = [Path("/sys/fs/cgroup", controller, self.name) for controller in _CONTROLLERS]
         for group in groups:
@@ -175,7 +197,7 @@ class Guest:
         join = "".join(f"echo $$ > {group}/cgroup.procs; " for group in groups)
         command = [
             "systemd-nspawn", "-q", "-D", str(self.root), "-M", self.name, "-b", "--register=no",
-            "--keep-unit", f"--network-bridge={BRIDGE}", "--resolv-conf=off", "--link-journal=no",
+            "--keep-unit", f"--network-bridge={self.fleet.bridge}", "--resolv-conf=off", "--link-journal=no",
             "--capability=CAP_BPF", "--system-call-filter=bpf", "--console=read-only",
             f"--bind={archives}:/var/cache/apt/archives",
         ]  # fmt: skip
@@ -254,48 +276,50 @@ class Guest:
 
 
 @contextlib.contextmanager
-def fleet(folder: Path) -> Iterator[Fleet]:
+def fleet(folder: Path, lane: int = 0) -> Iterator[Fleet]:
     """A network for servers; they and it are gone afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
-    servers = Fleet(folder)
+    servers = Fleet(folder, lane)
     _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(servers.key))
     forwarding = Path("/proc/sys/net/ipv4/ip_forward")
     before = forwarding.read_text()
-    _unplug()
+    _unplug(servers)
     try:
-        _run("ip", "link", "add", BRIDGE, "type", "bridge")
-        _run("ip", "addr", "add", f"{NETWORK}.1/24", "dev", BRIDGE)
-        _run("ip", "link", "set", BRIDGE, "up")
+        _run("ip", "link", "add", servers.bridge, "type", "bridge")
+        _run("ip", "addr", "add", f"{servers.network}.1/24", "dev", servers.bridge)
+        _run("ip", "link", "set", servers.bridge, "up")
         forwarding.write_text("1")
-        _run("nft", "-f", "-", stdin=_firewall())
+        _run("nft", "-f", "-", stdin=_firewall(servers))
         yield servers
     finally:
         for guest in servers.guests:
             guest.destroy()
-        _unplug()
-        forwarding.write_text(before)
+        _unplug(servers)
+        if not any(Path("/sys/class/net").glob(f"{BRIDGE}*")):
+            forwarding.write_text(before)
 
 
-def _firewall() -> str:
+def _firewall(servers: Fleet) -> str:
     # Servers reach the package mirrors, and nothing else of the world.
     return f"""
-    table ip {TABLE} {{
+    table ip {servers.table} {{
       chain forward {{
         type filter hook forward priority 0; policy accept;
-        iifname "{BRIDGE}" oifname "{BRIDGE}" accept
-        iifname "{BRIDGE}" meta l4proto {{ tcp, udp }} th dport {{ 53, 80, 443 }} accept
-        iifname "{BRIDGE}" drop
+        iifname "{servers.bridge}" oifname "{servers.bridge}" accept
+        iifname "{servers.bridge}" meta l4proto {{ tcp, udp }} th dport {{ 53, 80, 443 }} accept
+        iifname "{servers.bridge}" drop
       }}
       chain out {{
         type nat hook postrouting priority 100;
-        ip saddr {NETWORK}.0/24 ip daddr != {NETWORK}.0/24 masquerade
+        ip saddr {servers.network}.0/24 ip daddr != {servers.network}.0/24 masquerade
       }}
     }}
     """
 
 
-def _unplug() -> None:
-    for command in (["nft", "delete", "table", "ip", TABLE], ["ip", "link", "delete", BRIDGE]):
+def _unplug(servers: Fleet) -> None:
+    commands = (["nft", "delete", "table", "ip", servers.table], ["ip", "link", "delete", servers.bridge])
+    for command in commands:
         subprocess.run(command, check=False, capture_output=True)
 
 

@@ -4,6 +4,7 @@ Its hash stands in the journal, whose lines are chained: a background that was c
 """
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,18 @@ def accepted(known: Background, item: Item, told: str) -> Background:
 def _undeclared(inventory: dict[str, Any], declared: Declared) -> dict[Item, str]:
     nothing = Background(at="", facts=[])
     ours = expecting.expected(declared, nothing)
-    found = facts(inventory, declared)
     return {
-        item: told for item, told in found.items()
-        if item not in ours and item.kind in KINDS and not expecting.is_declared(item, declared)
+        item: told for item, told in facts(inventory, declared).items()
+        if item.kind in KINDS and item not in ours and not expecting.is_declared(item, declared)
+        and not _is_ours(item, declared)
     }  # fmt: skip
+
+
+def _is_ours(item: Item, declared: Declared) -> bool:
+    """Whether it is the state of a unit of ours: one that fails is never taken for granted."""
+    template = re.sub(r"@[^.]*\.", "@.", item.where)
+    places = {f"/etc/systemd/system/{name}" for name in (item.where, template)}
+    return item.kind == "state" and bool(places & declared.files.keys())
 
 
 def _made(facts: dict[Item, str], at: str) -> Background:

@@ -1,5 +1,6 @@
 """Turns an inventory into facts that can be compared one by one; what packages account for is left out."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,9 +26,19 @@ def facts(inventory: dict[str, Any], declared: Declared) -> dict[Item, str]:
 def _files(found: dict[str, Any], declared: Declared) -> Iterator[tuple[Item, str]]:
     for path, about in found.items():
         ours = path in declared.files or path in declared.links
+        if not ours and _starts_ours(path, about, declared):
+            continue
         by_package = about["package"] and not about["touched"]
         if path != EXPECTATION and (ours or not (by_package or about["enabled_by_package"])):
             yield Item("file", path), file_sentence(about)
+
+
+def _starts_ours(path: str, about: dict[str, Any], declared: Declared) -> bool:
+    """Whether a link is what starts a unit that we want to start: the unit itself is compared."""
+    folder, _, name = path.rpartition("/")
+    target = about.get("link", "").rpartition("/")[2]
+    template = re.sub(r"@[^.]*\.", "@.", name)
+    return folder.endswith(".wants") and name in declared.enabled and target in (name, template)
 
 
 def file_sentence(about: dict[str, Any]) -> str:
@@ -77,7 +88,8 @@ def _units(found: dict[str, Any], declared: Declared) -> Iterator[tuple[Item, st
             yield Item("state", name), "failed"
         elif name in declared.running:
             yield Item("state", name), about["active"]
-        if name.endswith(".timer") and about["active"] == "active" and not about["packaged"]:
+        ours = name in declared.running
+        if name.endswith(".timer") and not ours and about["active"] == "active" and not about["packaged"]:
             yield Item("timer", name), "active"
 
 

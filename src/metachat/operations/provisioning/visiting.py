@@ -100,10 +100,10 @@ def _leave(order: Order, host: Host, content: bytes) -> None:
 def _run(order: Order, host: Host, command: str, stdin: str = "") -> tuple[bool, CommandOutput]:
     """Run something as root, outside of the visit's operations."""
     sudo = order.login_user != "root"
+    password = order.sudo_password or None if sudo else None
     return host.run_shell_command(
-        command, _sudo=sudo, _sudo_password=order.sudo_password or None if sudo else None, _stdin=stdin or None,
-        _timeout=120,
-    )  # fmt: skip
+        command, _sudo=sudo, _sudo_password=password, _stdin=stdin or None, _timeout=120
+    )
 
 
 def _left_there(found: dict[str, Any] | None) -> Background | None:
