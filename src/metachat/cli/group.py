@@ -34,10 +34,13 @@ COMMANDS: dict[str, Entry] = {
     "jobs": Entry("jobs", "app", "See what waits, and run again what failed."),
     "config": Entry("config", "run", "Check, show and explain the configuration."),
     "secrets": Entry("secrets", "app", "Keep, check and hand out the platform's own secrets."),
+    "site": Entry("site", "app", "Write, check and show the file that says what the servers should be."),
+    "provision": Entry("provision", "provision", "Bring the site's servers to their state."),
     "alerts": Entry("alerts", "app", "Choose who hears of alerts, and try whether they do."),
     "migrate": Entry("migrate", "migrate", "Bring the database to this version."),
     "api": Entry("api", "api", "Run one api process."),
     "worker": Entry("worker", "worker", "Run one worker."),
+    "static-files": Entry("static_files", "static_files", "Lay out the pages' files for a proxy.", hidden=True),
     "demo-seed": Entry("demo", "seed", "Fill the demo shop.", hidden=True),
 }
 
