@@ -29,6 +29,7 @@ ODD = "Zürich/\"'+&<tag>\\ n0 %2F=" + secrets.token_hex(4)
         quote(ODD), quote(ODD, safe=""), re.sub("%..", lambda found: found[0].lower(), quote(ODD, safe="")),
         ODD.encode().hex(), ODD.encode().hex().upper(),
     ],
+    ids=["plain", "repr", "json", "json_utf8", "json_twice", "url", "url_safe", "url_lower", "hex", "HEX"],
 )  # fmt: skip
 def test_a_known_value_is_hidden_however_it_is_written(written: str) -> None:
     remember(ODD)
