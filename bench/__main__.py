@@ -26,8 +26,11 @@ ALL = (
     "chat",
     "streams",
     "engine",
+    "engine_full",
+    "crowd_engine",
     "engine_slow",
     "turns_memory",
+    "rotation",
     "install",
 )
 

@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,7 @@ from bench.result import Result
 from metachat.domain import channels
 from metachat.domain.channels.whatsapp import Credentials, connect
 from metachat.foundation.db import Database
+from metachat.foundation.ids import TenantId
 from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import open_scope
 
@@ -107,15 +108,17 @@ def _costs(told: Told, when: str) -> list[Result]:
 
 
 @asynccontextmanager
-async def engine(*arguments: str, **settings: str) -> AsyncIterator[Engine]:
-    """Run a platform whose provider is on loopback."""
+async def engine(
+    *arguments: str, furnishing: "Furnishing | None" = None, **settings: str
+) -> AsyncIterator[Engine]:
+    """Run a platform whose provider is on loopback; furnishing opens the channels that are written to."""
     graph = free_port()
     given = {"METACHAT_GRAPH_URL": f"http://127.0.0.1:{graph}", **settings}
     async with chat_site(*arguments, apis=0, **given) as site:
-        channel = await furnish(site)
+        opened = await (furnishing or furnish)(site)
         apis = [_start_api(site) for _ in range(APIS)]
         phones = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bench.phones", str(site.port), channel, str(graph),
+            sys.executable, "-m", "bench.phones", str(site.port), ",".join(opened), str(graph),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=2**24,
         )  # fmt: skip
         assert site.cluster is not None
@@ -137,15 +140,26 @@ def _start_api(site: ChatSite) -> subprocess.Popen[bytes]:
     return process
 
 
-async def furnish(site: ChatSite) -> str:
+async def furnish(site: ChatSite) -> list[str]:
     """Open a WhatsApp channel for the site's tenant."""
     assert site.tenant is not None
+    return await open_channels(site, [site.tenant])
+
+
+async def open_channels(site: ChatSite, tenants: Sequence[TenantId]) -> list[str]:
+    """Open a WhatsApp channel for each of these tenants."""
+    opened: list[str] = []
     database = await Database.open(site.environment["METACHAT_DATABASE_URL"], size=1)
     key = Keyring.of(site.environment["METACHAT_ENCRYPTION_KEY"])
     credentials = Credentials(phone_number_id=NUMBER, app_secret=SECRET, access_token="EAAbench")
-    async with open_scope(database, site.tenant, actor="cli") as scope:
-        channel = await connect(scope, key, "Bench", credentials)
-        settings = {**channel.settings, **SETTINGS}
-        await channels.configure(scope, channel.id, name="Bench", settings=settings, status="active")
+    for tenant in tenants:
+        async with open_scope(database, tenant, actor="cli") as scope:
+            channel = await connect(scope, key, "Bench", credentials)
+            settings = {**channel.settings, **SETTINGS}
+            await channels.configure(scope, channel.id, name="Bench", settings=settings, status="active")
+        opened.append(str(channel.id))
     await database.close()
-    return str(channel.id)
+    return opened
+
+
+Furnishing = Callable[[ChatSite], Awaitable[list[str]]]

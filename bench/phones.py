@@ -1,7 +1,7 @@
 """Customers with telephones and the provider between: signed webhooks to the door, sent messages back here.
 
-`python -m bench.phones PORT CHANNEL GRAPH_PORT` takes one phase a line as JSON and tells how it went as JSON.
-The provider is a bare loopback server, so that what is measured is not the measure itself.
+`python -m bench.phones PORT CHANNEL[,CHANNEL...] GRAPH_PORT` takes one phase a line as JSON and tells how it
+went as JSON. The provider is a bare loopback server, so that what is measured is not the measure itself.
 """
 
 import asyncio
@@ -38,8 +38,8 @@ class Sent(msgspec.Struct):
 class Phones:
     """Customers who ask, and what came back to them."""
 
-    def __init__(self, port: int, channel: str) -> None:
-        self.port, self.channel = port, channel
+    def __init__(self, port: int, channels: list[str]) -> None:
+        self.port, self.channels = port, channels
         self.asked = 0
         self.run = f"{time.time_ns():x}"
         self.waiting: dict[str, float] = {}
@@ -52,7 +52,7 @@ class Phones:
 
     async def ask(self, sender: str) -> None:
         """Send a question; the clock runs from the moment its first byte is written."""
-        connection = self.connections.pop() if self.connections else await self._connect()
+        connection = self._idle() or await self._connect()
         request = self._request(sender)
         self.waiting[sender] = time.perf_counter()
         connection.send(request)
@@ -67,6 +67,13 @@ class Phones:
             self.times.append(self.last - began)
             self.arrived.set()
 
+    def _idle(self) -> "Connection | None":
+        while self.connections:
+            connection = self.connections.pop()
+            if not connection.closed:
+                return connection
+        return None
+
     async def _connect(self) -> "Connection":
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(lambda: Connection(self), "127.0.0.1", self.port)
@@ -74,6 +81,7 @@ class Phones:
 
     def _request(self, sender: str) -> bytes:
         self.asked += 1
+        channel = self.channels[int(sender[5:]) % len(self.channels)]
         # No two questions are alike, as with customers.
         text = f"{QUESTIONS[self.asked % len(QUESTIONS)]} It is about order {self.asked:07d}."
         message = {
@@ -89,7 +97,7 @@ class Phones:
         entry = {"id": "102290129340398", "changes": [{"field": "messages", "value": value}]}
         body = msgspec.json.encode({"object": "whatsapp_business_account", "entry": [entry]})
         head = (
-            f"POST /hooks/whatsapp/{self.channel} HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+            f"POST /hooks/whatsapp/{channel} HTTP/1.1\r\nhost: 127.0.0.1\r\n"
             f"content-type: application/json\r\nx-hub-signature-256: {sign(SECRET, body)}\r\n"
             f"content-length: {len(body)}\r\n\r\n"
         )
@@ -107,6 +115,11 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be ready."""
         self._transport = cast(asyncio.Transport, transport)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the door has hung up, as it does after a while."""
+        return self._transport.is_closing()
 
     def send(self, request: bytes) -> None:
         """Deliver."""
@@ -164,6 +177,11 @@ class Sink(asyncio.Protocol):
         self._transport.write(f"{head}{len(said)}\r\n\r\n{said}".encode())
 
 
+def name_of(person: int) -> str:
+    """The telephone number of a customer."""
+    return f"49151{person:08d}"
+
+
 async def paced(phones: Phones, rate: float, count: int, people: int) -> None:
     """Ask at an even rate, whatever comes back."""
     began = time.perf_counter()
@@ -171,11 +189,10 @@ async def paced(phones: Phones, rate: float, count: int, people: int) -> None:
         pause = began + number / rate - time.perf_counter()
         if pause > 0:
             await asyncio.sleep(pause)
-        sender = f"49151{number % people:08d}"
-        while sender in phones.waiting:  # never two questions of one person at once
-            number += 1
-            sender = f"49151{number % people:08d}"
-        await phones.ask(sender)
+        place = number
+        while name_of(place % people) in phones.waiting:  # never two questions of one person at once
+            place += 1
+        await phones.ask(name_of(place % people))
 
 
 async def crowded(phones: Phones, window: int, count: int, people: int) -> None:
@@ -186,7 +203,7 @@ async def crowded(phones: Phones, window: int, count: int, people: int) -> None:
             phones.arrived.clear()
             async with asyncio.timeout(60):
                 await phones.arrived.wait()
-        sender = f"49151{number % people:08d}"
+        sender = name_of(number % people)
         number += 1
         if sender not in phones.waiting:
             asked += 1
@@ -195,7 +212,8 @@ async def crowded(phones: Phones, window: int, count: int, people: int) -> None:
 
 async def phase(phones: Phones, told: dict[str, Any]) -> dict[str, Any]:
     """Run one phase, and wait until everything is answered."""
-    phones.times, phones.surplus, phones.refused = [], 0, 0
+    phones.times.clear()
+    phones.surplus = phones.refused = 0
     began, used = time.perf_counter(), time.process_time()
     if "window" in told:
         await crowded(phones, told["window"], told["count"], told["people"])
@@ -208,7 +226,8 @@ async def phase(phones: Phones, told: dict[str, Any]) -> dict[str, Any]:
                 await phones.arrived.wait()
     except TimeoutError:
         pass
-    unanswered, phones.waiting = len(phones.waiting), {}
+    unanswered = len(phones.waiting)
+    phones.waiting.clear()
     return {
         "seconds": phones.last - began, "times": sorted(phones.times), "surplus": phones.surplus,
         "refused": phones.refused, "unanswered": unanswered, "processor": time.process_time() - used,
@@ -225,9 +244,9 @@ async def standard_input() -> AsyncIterator[asyncio.StreamReader]:
     transport.close()
 
 
-async def main(port: int, channel: str, graph: int) -> None:
+async def main(port: int, channels: list[str], graph: int) -> None:
     """Run phases until there are no more."""
-    phones = Phones(port, channel)
+    phones = Phones(port, channels)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Sink(phones), "127.0.0.1", graph)
     async with standard_input() as lines:
@@ -237,4 +256,4 @@ async def main(port: int, channel: str, graph: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    uvloop.run(main(int(sys.argv[1]), sys.argv[2].split(","), int(sys.argv[3])))
