@@ -13,6 +13,8 @@ ALLOWED = {
     "cli/up.py": "hands all of it to the process that takes its place",
     "cli/status.py": "tells the settings which data folder the option names",
     "cli/simulate.py": "tells the settings which data folder the option names",
+    "cli/backup.py": "tells the settings which data folder the option names",
+    "cli/restore.py": "tells the settings which data folder the option names",
     "cli/child.py": "looks for credentials that systemd hands over",
     "cli/secrets/here.py": "hands the place to the stores of secrets",
     "cli/secrets/several.py": "finds the person's editor",

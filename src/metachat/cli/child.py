@@ -37,6 +37,12 @@ def worker() -> None:
     importlib.import_module("metachat.worker").main(settings.load(process="worker"))
 
 
+def archive() -> None:
+    """Keep backups coming: the log, full backups, drills."""
+    keeping = importlib.import_module("metachat.operations.backups.keeping")
+    keeping.of_settings(settings.load(process="up"), os.environ, _say)
+
+
 def hand(folder: str) -> None:
     """Write the secrets that come from elsewhere than the data folder as files, and print their names."""
     handing = importlib.import_module("metachat.operations.secrets.handing")
@@ -77,6 +83,7 @@ ROLES = {
     "supervise": supervise,
     "api": api,
     "worker": worker,
+    "archive": archive,
     "hand": hand,
     "prepare": prepare,
     "demo-seed": demo_seed,

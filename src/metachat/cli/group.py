@@ -37,6 +37,8 @@ COMMANDS: dict[str, Entry] = {
     "site": Entry("site", "app", "Write, check and show the file that says what the servers should be."),
     "provision": Entry("provision", "provision", "Bring the site's servers to their state."),
     "alerts": Entry("alerts", "app", "Choose who hears of alerts, and try whether they do."),
+    "backup": Entry("backup", "app", "Make, list, check and remove backups."),
+    "restore": Entry("restore", "restore", "Bring a backup back, beside what is there or in its place."),
     "migrate": Entry("migrate", "migrate", "Bring the database to this version."),
     "api": Entry("api", "api", "Run one api process."),
     "worker": Entry("worker", "worker", "Run one worker."),

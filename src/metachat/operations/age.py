@@ -50,6 +50,26 @@ def decrypt(content: bytes, identity: Secret) -> bytes:
         raise NotOpened(str(error)) from error
 
 
+def encrypt_stream(source: Any, sink: Any, recipients: Iterable[str]) -> None:
+    """Encrypt what is read from one into what is written to the other, in a few kilobytes of memory."""
+    _pyrage.encrypt_io(source, sink, [_pyrage.x25519.Recipient.from_str(one) for one in recipients])
+
+
+def decrypt_stream(source: Any, sink: Any, identity: Secret) -> None:
+    """Decrypt what is read from one into what is written to the other; raises NotOpened.
+
+    What is written before an error is what was encrypted: each block is proven before it is written.
+    """
+    try:
+        _pyrage.decrypt_io(source, sink, [_identity(identity)])
+    except _pyrage.DecryptError as error:
+        raise NotOpened(str(error)) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise  # of the file or pipe that is written to
+        raise NotOpened(str(error)) from error
+
+
 def lock(plain: bytes, passphrase: Secret) -> bytes:
     """Encrypt under a passphrase; takes a second or two on purpose."""
     return bytes(_pyrage.passphrase.encrypt(plain, passphrase.reveal()))

@@ -3,6 +3,8 @@
 from metachat.foundation.settings import production
 from metachat.foundation.settings.declaration import Declared, Process
 from metachat.foundation.settings.parsing import (
+    BACKUP_KEEP,
+    BACKUP_TARGET,
     FLAG,
     HOST,
     KEY,
@@ -135,6 +137,28 @@ DECLARED: dict[str, Declared] = {
     "metrics_port": Declared(
         "Port on this machine where a worker shows its metrics; 0 means nowhere. Each worker needs its own.",
         number(0, 65535), "8201", default="0", read_by=("worker",)),
+    "backup_target": Declared(
+        "Where backups go: a folder on another disk, or a bucket of any S3-compatible store.", BACKUP_TARGET,
+        "s3:your-bucket/metachat?endpoint=https://s3.example.com&region=eu-central-1", default="",
+        otherwise="no backups", read_by=("up",)),
+    "backup_access_key": Declared(
+        "Name of the key that the store of backups asks for.", SECRET_TEXT, "your-backup-access-key", default="",
+        secret=True, read_by=("up",), refused=(production.real_secret,)),
+    "backup_secret_key": Declared(
+        "The key itself.", SECRET_TEXT, "your-backup-secret-key", default="", secret=True, read_by=("up",),
+        refused=(production.real_secret,)),
+    "backup_recipients": Declared(
+        "Public age keys that open the backups besides this machine's own: the recovery key in the safe.", TEXT,
+        "age1your-recovery-key", default="", otherwise="this machine only", read_by=("up",)),
+    "backup_keep": Declared(
+        "How many backups are kept for good: one of each day, week and month.", BACKUP_KEEP,
+        "7 daily 4 weekly 12 monthly", default="7 daily 4 weekly 12 monthly", read_by=("up",)),
+    "backup_hours": Declared(
+        "Time from one full backup to the next.", number(1, 168), "24", default="24", unit="hours",
+        read_by=("up",)),
+    "drill_days": Declared(
+        "Time from one restore drill to the next; 0 means never.", number(0, 366), "7", default="7",
+        unit="days", read_by=("up",)),
     "log_format": Declared("Form of the log lines.", one_of("json", "text"), "json", default="json"),
     "debug": Declared(
         "Log every detail.", FLAG, "false", default="false", refused=(production.switched_off,)),

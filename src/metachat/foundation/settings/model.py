@@ -47,6 +47,13 @@ class Settings:
     allowed_networks: tuple[str, ...]
     graph_url: str
     outcome_wait: int
+    backup_target: str
+    backup_access_key: Secret
+    backup_secret_key: Secret
+    backup_recipients: str
+    backup_keep: str
+    backup_hours: int
+    drill_days: int
     metrics_port: int
     log_format: str
     debug: bool

@@ -91,6 +91,27 @@ SECRETS_STORE = Form(
     {"type": "string", "pattern": f"^({_STORES}):"},
 )
 
+_TARGET = r"|(dir:/|s3:[A-Za-z0-9]).*"
+_KEEP = r"[0-9]{1,3} (daily|weekly|monthly)( [0-9]{1,3} (daily|weekly|monthly)){0,2}"
+
+
+def _matching(pattern: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError
+        return text
+
+    return parse
+
+
+BACKUP_TARGET = Form(
+    _matching(_TARGET), "dir:/FOLDER or s3:BUCKET/PREFIX?endpoint=URL",
+    {"type": "string", "pattern": f"^({_TARGET})$"},
+)  # fmt: skip
+BACKUP_KEEP = Form(
+    _matching(_KEEP), "numbers of daily, weekly and monthly ones", {"type": "string", "pattern": f"^{_KEEP}$"}
+)
+
 SECRET_TEXT = Form(Secret, "a key or password", {"type": "string"})
 
 

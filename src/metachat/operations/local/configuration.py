@@ -43,7 +43,7 @@ def save(home: Path, settings: Mapping[str, str]) -> None:
     write(
         home / "postgresql.conf", "\n".join([_NOTE, *lines, "include_if_exists = 'custom.conf'", ""]), 0o644
     )
-    write(home / "pg_hba.conf", "local all all scram-sha-256\n", 0o644)
+    write(home / "pg_hba.conf", "local all,replication all scram-sha-256\n", 0o644)
 
 
 def letters() -> str:

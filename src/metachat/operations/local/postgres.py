@@ -121,8 +121,12 @@ class Cluster:
             if not (self.data / "PG_VERSION").exists():
                 self._initdb(account)
 
-    def start(self, timeout: float = 60) -> None:
-        """Start the server and wait until it takes connections; a server left over is stopped first."""
+    def start(self, timeout: float = 60, settings: Mapping[str, str] | None = None) -> None:
+        """Start the server and wait until it takes connections; a server left over is stopped first.
+
+        settings: what else differs from our defaults, from this start on.
+        """
+        self._settings = {**self._settings, **(settings or {})}
         self._take_lock()
         account = binaries.runner()
         self._stop_left_over()

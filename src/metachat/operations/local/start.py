@@ -13,9 +13,10 @@ from pathlib import Path
 
 from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.settings import PREFIX, Settings
+from metachat.operations.backups import archiving
 from metachat.operations.local import folder, keys, listening, state
 from metachat.operations.local.children import Child, die_with_parent
-from metachat.operations.local.postgres import Cluster
+from metachat.operations.local.postgres import NO_SETTINGS, Cluster
 from metachat.operations.local.supervisor import Supervisor
 from metachat.operations.secrets import handing
 
@@ -159,7 +160,8 @@ def _database(cluster: Cluster, up: Up, elsewhere: list[str], steps: Steps) -> N
     with steps("database") as words:
         made = not (cluster.folder / "superuser.password").exists()
         cluster.ensure()
-        cluster.start()
+        archive = archiving.prepare(cluster) if up.settings.backup_target else NO_SETTINGS
+        cluster.start(settings=archive)
         words.append("Postgres 18, made" if made else "Postgres 18, with the data of before")
     with steps("schema") as words:
         keys.ensure(up.data, cluster, elsewhere)
@@ -189,6 +191,9 @@ def _processes(up: Up, supervisor: Supervisor, socket: int, steps: Steps) -> Non
             argv = [*command, "api", str(socket)]
             supervisor.add(Child(f"api {number}", argv, environment, logs / f"api-{number}.log", (socket,)))
         supervisor.add(Child("worker", [*command, "worker"], environment, logs / "worker.log"))
+        if up.settings.backup_target:
+            supervisor.add(Child("archive", [*command, "archive"], environment, logs / "archive.log"))
+            words.append(f"backups to {up.settings.backup_target.partition('?')[0]}")
         supervisor.save()
         _await_ready(up, supervisor)
         words += [f"{up.api_processes} api", "1 worker"]

@@ -1,0 +1,136 @@
+"""The process that keeps backups coming: log, canaries, full backups and drills."""
+
+import contextlib
+import importlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from metachat.foundation import clock
+from metachat.foundation.errors import Refusal
+from metachat.foundation.settings import Settings
+from metachat.operations.backups import archiving, canary, memory, pruning, taking
+from metachat.operations.backups.canary import Canary
+from metachat.operations.backups.contract import BackupRunning
+from metachat.operations.backups.installation import Installation, find
+from metachat.operations.local.postgres import Cluster
+
+TICK = 1.0
+_LONGEST_PAUSE = 60.0
+_AGAIN = timedelta(hours=1)
+
+
+class Keeper:
+    """The loop; everything it knows is on disk or in the target, so that it may be killed at any time."""
+
+    def __init__(self, installation: Installation, say: Callable[[str], None]) -> None:
+        self._installation = installation
+        self._spool = archiving.spool(Cluster(installation.data / "postgres"))
+        self._cluster = installation.server.one("SELECT system_identifier FROM pg_control_system()")
+        self._say = say
+        self._stopped = threading.Event()
+        self._waiting: list[Canary] = []
+        self._canary_due = 0.0
+        self._pause = 0.0
+
+    def stop(self, *_: object) -> None:
+        """End after what is in hand."""
+        self._stopped.set()
+
+    def run(self, keep: pruning.Keep, every: timedelta, drills: timedelta | None) -> None:
+        """Work until told to stop."""
+        full = threading.Thread(target=self._fulls, args=(keep, every, drills), daemon=True)
+        full.start()
+        while not self._stopped.is_set():
+            self._stopped.wait(self._step())
+
+    def _step(self) -> float:
+        """Do what is due; tells how long to wait then, longer each time that it fails."""
+        try:
+            if time.monotonic() >= self._canary_due:
+                self._waiting.append(canary.write(self._installation.server))
+                self._canary_due = time.monotonic() + canary.SECONDS
+            self.ship()
+        except Refusal as refusal:
+            self._failed(refusal)
+            self._pause = min(max(self._pause * 2, TICK), _LONGEST_PAUSE)
+            return self._pause
+        self._pause = 0.0
+        return TICK
+
+    def ship(self) -> int:
+        """Send everything that waits; tells how much."""
+        paths = archiving.waiting(self._spool)
+        for path in paths:
+            one = archiving.ship(
+                path, self._installation.target, self._cluster, self._installation.recipients
+            )
+            self._arrived(one.name)
+        return len(paths)
+
+    def _arrived(self, segment: str) -> None:
+        at = clock.now()
+        there = [one for one in self._waiting if one.segment <= segment]
+        self._waiting = [one for one in self._waiting if one.segment > segment]
+        changes: dict[str, object] = {"shipped": segment, "shipped_at": at}
+        if there:
+            seconds = (at - there[-1].at).total_seconds()
+            changes |= {"canary_at": there[-1].at, "canary_seconds": seconds}
+        if memory.recall(self._installation.state).failure:
+            self._say("the log is archived again")
+            changes |= {"failure": "", "failing_since": None}
+        memory.remember(self._installation.state, **changes)
+
+    def _failed(self, refusal: Refusal) -> None:
+        known = memory.recall(self._installation.state)
+        since = known.failing_since or clock.now()
+        if known.failure != refusal.code:
+            self._say(f"the log is not archived: {refusal.sentence} {refusal.detail or ''}")
+        memory.remember(self._installation.state, failure=refusal.code, failing_since=since)
+
+    def _fulls(self, keep: pruning.Keep, every: timedelta, drills: timedelta | None) -> None:
+        tried: datetime | None = None
+        while not self._stopped.wait(TICK):
+            known = memory.recall(self._installation.state)
+            recently = tried is not None and clock.now() - tried < _AGAIN
+            if not recently and _due(known.backup_at, every):
+                tried = clock.now()
+                self._full(keep)
+            elif drills is not None and not recently and known.backup_at and _due(known.drill_at, drills):
+                tried = clock.now()
+                self._drill()
+
+    def _full(self, keep: pruning.Keep) -> None:
+        state = self._installation.state
+        try:
+            with contextlib.suppress(BackupRunning):
+                made = taking.now(self._installation)
+                memory.remember(state, backup_at=made.ended_at, backup_id=made.id, backup_failure="")
+                self._say(f"backup {made.id}: {made.stored:,} bytes")
+                pruning.prune(self._installation, keep)
+        except Refusal as refusal:
+            memory.remember(state, backup_failure=refusal.code)
+            self._say(f"no backup: {refusal.sentence} {refusal.detail or ''}")
+
+    def _drill(self) -> None:
+        drilling = importlib.import_module("metachat.operations.backups.drilling")
+        try:
+            record = drilling.drill(self._installation)
+            self._say(f"drill: {record.verdict}")
+        except Refusal as refusal:
+            memory.remember(self._installation.state, drill_at=clock.now(), drill_verdict=refusal.code)
+            self._say(f"no drill: {refusal.sentence} {refusal.detail or ''}")
+
+
+def of_settings(settings: Settings, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Keep the backups of an installation coming until SIGTERM."""
+    keeper = Keeper(find(settings, environ), say)
+    signal.signal(signal.SIGTERM, keeper.stop)
+    drills = timedelta(days=settings.drill_days) if settings.drill_days else None
+    keeper.run(pruning.Keep.of(settings.backup_keep), timedelta(hours=settings.backup_hours), drills)
+
+
+def _due(last: datetime | None, every: timedelta) -> bool:
+    return last is None or clock.now() - last >= every
