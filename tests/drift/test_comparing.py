@@ -59,7 +59,7 @@ def file(**told: object) -> dict[str, Any]:
 def inventory() -> dict[str, Any]:
     """A server on which all is as it should be."""
     unit = {"file": "enabled", "active": "active", "by_package": False, "packaged": True}
-    found = {
+    found: dict[str, Any] = {
         "unread": {},
         "files": {
             "/etc/caddy/Caddyfile": file(),
@@ -117,18 +117,18 @@ def only(found: dict[str, Any], known: Background) -> Finding:
     return one
 
 
-def test_a_server_as_it_should_be_has_no_differences(known):
+def test_a_server_as_it_should_be_has_no_differences(known: Background) -> None:
     assert differences(inventory(), known) == []
 
 
-def test_the_background_is_what_neither_code_nor_packages_account_for(known):
+def test_the_background_is_what_neither_code_nor_packages_account_for(known: Background) -> None:
     items = {(kind, where) for kind, where, _ in known.facts}
     assert ("file", "/etc/apt/sources.list") in items
     assert ("package", "openssh-server") in items
     assert not {where for _, where in items} & {"/etc/caddy/Caddyfile", "/etc/fail2ban/jail.conf", "operator"}
 
 
-def test_a_file_of_ours_that_was_edited_is_for_its_own_step(known):
+def test_a_file_of_ours_that_was_edited_is_for_its_own_step(known: Background) -> None:
     found = inventory()
     found["files"]["/etc/caddy/Caddyfile"]["hash"] = "d" * 64
     one = only(found, known)
@@ -136,7 +136,7 @@ def test_a_file_of_ours_that_was_edited_is_for_its_own_step(known):
     assert one.undo == []
 
 
-def test_a_file_that_nobody_declared_is_moved_aside_and_its_reader_reads_again(known):
+def test_a_file_that_nobody_declared_is_moved_aside_and_its_reader_reads_again(known: Background) -> None:
     found = inventory()
     found["files"]["/etc/ssh/sshd_config.d/00-open.conf"] = file(hash="e" * 64)
     one = only(found, known)
@@ -146,7 +146,7 @@ def test_a_file_that_nobody_declared_is_moved_aside_and_its_reader_reads_again(k
     assert not any(command.startswith("rm") for command in one.undo)
 
 
-def test_a_hostile_file_name_is_no_command(known):
+def test_a_hostile_file_name_is_no_command(known: Background) -> None:
     found = inventory()
     found["files"]["/etc/cron.d/x; reboot"] = file()
     (command, *_) = only(found, known).undo
@@ -154,7 +154,7 @@ def test_a_hostile_file_name_is_no_command(known):
     assert "mv -f /etc/cron.d/x; reboot" not in command
 
 
-def test_a_drop_in_for_a_template_starts_its_instances_anew(known):
+def test_a_drop_in_for_a_template_starts_its_instances_anew(known: Background) -> None:
     found = inventory()
     found["files"]["/etc/systemd/system/metachat-worker@.service.d/override.conf"] = file()
     assert only(found, known).undo[1:] == [
@@ -162,13 +162,13 @@ def test_a_drop_in_for_a_template_starts_its_instances_anew(known):
     ]  # fmt: skip
 
 
-def test_a_packages_file_that_was_edited_comes_from_its_package_again(known):
+def test_a_packages_file_that_was_edited_comes_from_its_package_again(known: Background) -> None:
     found = inventory()
     found["files"]["/etc/fail2ban/jail.conf"]["touched"] = True
     assert any("--reinstall" in command and "fail2ban" in command for command in only(found, known).undo)
 
 
-def test_a_background_that_changed_is_told_with_what_it_was(known):
+def test_a_background_that_changed_is_told_with_what_it_was(known: Background) -> None:
     found = inventory()
     found["files"]["/etc/apt/sources.list"]["hash"] = "f" * 64
     one = only(found, known)
@@ -177,7 +177,7 @@ def test_a_background_that_changed_is_told_with_what_it_was(known):
     assert "--accept" in one.fix
 
 
-def test_a_stranger_with_a_key_is_locked_and_keeps_their_files(known):
+def test_a_stranger_with_a_key_is_locked_and_keeps_their_files(known: Background) -> None:
     found = inventory()
     found["users"]["eve"] = {"uid": 1001, "shell": "/bin/bash", "home": "/home/eve", "password": False}
     row = {"file": "/home/eve/.ssh/authorized_keys", "blob": "AAAA", "name": "SHA256:eve", "comment": ""}
@@ -191,13 +191,13 @@ def test_a_stranger_with_a_key_is_locked_and_keeps_their_files(known):
     assert not any("userdel" in command for command in commands)
 
 
-def test_a_second_root_is_left_to_a_person(known):
+def test_a_second_root_is_left_to_a_person(known: Background) -> None:
     found = inventory()
     found["users"]["toor"] = {"uid": 0, "shell": "/bin/bash", "home": "/root", "password": True}
     assert only(found, known).fix.startswith("userdel")
 
 
-def test_a_strange_key_of_the_operator_is_for_the_operators_step(known):
+def test_a_strange_key_of_the_operator_is_for_the_operators_step(known: Background) -> None:
     found = inventory()
     found["keys"]["operator"].append(
         {"file": "/home/operator/.ssh/authorized_keys", "blob": "AAAA", "name": "SHA256:x", "comment": ""}
@@ -205,7 +205,7 @@ def test_a_strange_key_of_the_operator_is_for_the_operators_step(known):
     assert only(found, known).step == "operator"
 
 
-def test_packages_added_and_removed_are_told_apart(known):
+def test_packages_added_and_removed_are_told_apart(known: Background) -> None:
     found = inventory()
     found["packages"] = {"installed": ["openssh-server", "nmap"], "manual": ["openssh-server", "nmap"]}
     told = {one.where: one for one in differences(found, known)}
@@ -214,7 +214,7 @@ def test_packages_added_and_removed_are_told_apart(known):
     assert told["fail2ban"].step == "base packages"
 
 
-def test_a_rule_in_the_kernel_that_the_file_lacks_is_named_and_bans_are_not(known):
+def test_a_rule_in_the_kernel_that_the_file_lacks_is_named_and_bans_are_not(known: Background) -> None:
     found = inventory()
     opened = RULES.replace("\t\ttcp dport 22", "\t\ttcp dport 8080 accept\n\t\ttcp dport 22")
     found["rules"] = opened + BANS
@@ -223,14 +223,14 @@ def test_a_rule_in_the_kernel_that_the_file_lacks_is_named_and_bans_are_not(know
     assert one.undo[0] == "nft -f /etc/nftables.conf"
 
 
-def test_rules_in_another_order_are_a_difference(known):
+def test_rules_in_another_order_are_a_difference(known: Background) -> None:
     found = inventory()
     first, second = "\t\ttcp dport 22 accept\n", "\t\ttcp dport { 80, 443 } accept\n"
     found["rules"] = RULES.replace(first + second, second + first)
     assert only(found, known).what == "firewall order"
 
 
-def test_what_listens_and_should_not_is_named_with_its_process(known):
+def test_what_listens_and_should_not_is_named_with_its_process(known: Background) -> None:
     found = inventory()
     found["sockets"].append(
         {"protocol": "tcp", "address": "0.0.0.0", "port": 9999, "process": "nc", "unit": "nc.service"}
@@ -241,14 +241,14 @@ def test_what_listens_and_should_not_is_named_with_its_process(known):
     assert "systemctl stop nc.service" in one.fix
 
 
-def test_a_header_taken_from_the_running_proxy_is_named_by_its_path(known):
+def test_a_header_taken_from_the_running_proxy_is_named_by_its_path(known: Background) -> None:
     found = inventory()
     del found["proxy"]["apps"]["http"]["servers"]["srv0"]["protocols"]
     paths = {one.where for one in differences(found, known)}
     assert "apps.http.servers.srv0.protocols[0]" in paths
 
 
-def test_a_unit_of_ours_that_is_down_or_masked_is_named(known):
+def test_a_unit_of_ours_that_is_down_or_masked_is_named(known: Background) -> None:
     found = inventory()
     found["units"]["metachat-worker@1.service"] |= {"active": "failed", "file": "masked"}
     told = {one.what: one for one in differences(found, known)}
@@ -256,7 +256,7 @@ def test_a_unit_of_ours_that_is_down_or_masked_is_named(known):
     assert "systemctl unmask metachat-worker@1.service" in told["unit"].undo
 
 
-def test_what_could_not_be_read_is_a_difference_and_nothing_is_told_missing_of_it(known):
+def test_what_could_not_be_read_is_a_difference_and_nothing_is_told_missing_of_it(known: Background) -> None:
     found = inventory()
     del found["packages"]
     found["unread"]["packages"] = "OSError: gone"
@@ -264,7 +264,9 @@ def test_what_could_not_be_read_is_a_difference_and_nothing_is_told_missing_of_i
     assert (one.what, one.where) == ("inventory", "packages")
 
 
-def test_what_a_visit_brought_joins_the_background_and_what_was_there_before_does_not(known):
+def test_what_a_visit_brought_joins_the_background_and_older_strays_do_not(
+    known: Background,
+) -> None:
     before = inventory()
     before["packages"]["manual"].append("nmap")
     before["packages"]["installed"].append("nmap")
@@ -275,5 +277,5 @@ def test_what_a_visit_brought_joins_the_background_and_what_was_there_before_doe
     assert Item("package", "nmap") not in grown
 
 
-def test_the_same_server_has_the_same_background_twice(known):
+def test_the_same_server_has_the_same_background_twice(known: Background) -> None:
     assert background.grown(known, inventory(), inventory(), declared()) == known

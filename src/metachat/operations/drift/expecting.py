@@ -23,7 +23,7 @@ def is_declared(item: Item, declared: Declared) -> bool:
     if item.kind == "authorised key":
         return made is not None and made.keys is not None
     names = {"file": declared.files.keys() | declared.links.keys(), "user": declared.users.keys(),
-             "unit": declared.enabled.keys(), "state": declared.running.keys()}  # fmt: skip
+             "unit": declared.enabled.keys(), "state": declared.running.keys(), "timer": declared.running.keys()}  # fmt: skip
     return item.where in names.get(item.kind, ())
 
 

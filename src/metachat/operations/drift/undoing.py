@@ -138,8 +138,9 @@ def _state(name: str, expected: str, found: str, _: dict[str, Any]) -> Undo:
     return Undo(PROVISION, [f"systemctl reset-failed {unit}; systemctl start {unit}"] if expected else [])
 
 
-def _timer(name: str, _: str, __: str, ___: dict[str, Any]) -> Undo:
-    return Undo(PROVISION, [f"systemctl stop {shlex.quote(name)} || true"])
+def _timer(name: str, expected: str, _: str, __: dict[str, Any]) -> Undo:
+    verb = "start" if expected else "stop"
+    return Undo(PROVISION, [f"systemctl {verb} {shlex.quote(name)} || true"])
 
 
 def _socket(where: str, expected: str, found: str, _: dict[str, Any]) -> Undo:
