@@ -48,8 +48,9 @@ class Worker:
 
 
 @pytest.fixture
-def worker(as_environment: dict[str, str], tmp_path: Path) -> Iterator[Worker]:
-    with serving_tls(certificate(days=5)) as port:
+def worker(as_environment: dict[str, str]) -> Iterator[Worker]:
+    pem = certificate(days=5)
+    with serving_tls(lambda: pem) as port:
         told = {"METACHAT_METRICS_PORT": str(free_port()), "METACHAT_PUBLIC_URL": f"https://127.0.0.1:{port}"}
         running = Worker({**as_environment, **told})
         yield running

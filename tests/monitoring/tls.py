@@ -7,7 +7,7 @@ import socket
 import ssl
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cryptography import x509
@@ -46,8 +46,8 @@ def context(pem: bytes) -> ssl.SSLContext:
 
 
 @contextlib.contextmanager
-def serving_tls(pem: bytes) -> Iterator[int]:
-    """Serve the certificate to whoever connects, and nothing else; gives the port."""
+def serving_tls(pem: Callable[[], bytes]) -> Iterator[int]:
+    """Serve what is the certificate just then to whoever connects, and nothing else; gives the port."""
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -58,7 +58,7 @@ def serving_tls(pem: bytes) -> Iterator[int]:
                 return
             with contextlib.suppress(OSError):
                 connection.settimeout(5)
-                context(pem).wrap_socket(connection, server_side=True).close()
+                context(pem()).wrap_socket(connection, server_side=True).close()
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()

@@ -1,0 +1,90 @@
+"""The ledger of a watch: one JSON object a line, only added to, each naming the hash of the one before it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FILE = "watch.jsonl"
+BEGINNING = "0" * 64
+# What is held back while the file cannot be written; a day of a round every half minute.
+_MOST_HELD = 3000
+
+
+@dataclass
+class Ledger:
+    """Adds lines; what cannot be written now is kept, within bounds, and written later."""
+
+    path: Path
+    trouble: str = ""
+    _held: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, entry: dict[str, Any]) -> bool:
+        """Add an entry; False when it had to be held back, and `trouble` says why."""
+        self._held = [*self._held, entry][-_MOST_HELD:]
+        try:
+            self._write()
+        except OSError as error:
+            self.trouble = f"{self.path}: {error.strerror or type(error).__name__}"
+            return False
+        self.trouble, self._held = "", []
+        return True
+
+    def _write(self) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            # The last line of the file, whoever wrote it: the chain goes on from what is really there.
+            size = os.fstat(handle).st_size
+            tail = os.pread(handle, 65_536, max(0, size - 65_536))
+            before = hash_of(tail.splitlines()[-1]) if tail else BEGINNING
+            new = b"" if not tail or tail.endswith(b"\n") else b"\n"
+            for entry in self._held:
+                line = json.dumps({**entry, "before": before}, ensure_ascii=False).encode()
+                before = hash_of(line)
+                new += line + b"\n"
+            os.write(handle, new)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def entries(path: Path) -> Iterator[dict[str, Any]]:
+    """Read what a ledger holds, in its order; a torn line is left out."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            entry = _parsed(line)
+            if entry is not None:
+                yield entry
+
+
+def broken(path: Path) -> str | None:
+    """Tell where the chain is broken; None when it is whole."""
+    before = BEGINNING
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            entry = _parsed(line)
+            if entry is not None and entry.get("before") != before:
+                return f"line {number} does not follow from the line before it"
+            before = hash_of(line.rstrip(b"\n"))
+    return None
+
+
+def hash_of(line: bytes) -> str:
+    """What the next line names."""
+    return hashlib.sha256(line).hexdigest()
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
