@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Iterator
 
-from metachat.operations.drift.facts import user_sentence
+from metachat.operations.drift.facts import starts_ours, user_sentence
 from metachat.operations.drift.inventory import GROUPS
 from metachat.operations.drift.model import Background, Declared, Item, Place
 
@@ -22,6 +22,8 @@ def is_declared(item: Item, declared: Declared) -> bool:
     made = declared.users.get(user)
     if item.kind == "authorised key":
         return made is not None and made.keys is not None
+    if item.kind == "file" and starts_ours(item.where, declared):
+        return True
     names = {"file": declared.files.keys() | declared.links.keys(), "user": declared.users.keys(),
              "unit": declared.enabled.keys(), "state": declared.running.keys(), "timer": declared.running.keys()}  # fmt: skip
     return item.where in names.get(item.kind, ())

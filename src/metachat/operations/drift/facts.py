@@ -1,6 +1,5 @@
 """Turns an inventory into facts that can be compared one by one; what packages account for is left out."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,19 +25,17 @@ def facts(inventory: dict[str, Any], declared: Declared) -> dict[Item, str]:
 def _files(found: dict[str, Any], declared: Declared) -> Iterator[tuple[Item, str]]:
     for path, about in found.items():
         ours = path in declared.files or path in declared.links
-        if not ours and _starts_ours(path, about, declared):
+        if not ours and starts_ours(path, declared):
             continue
         by_package = about["package"] and not about["touched"]
         if path != EXPECTATION and (ours or not (by_package or about["enabled_by_package"])):
             yield Item("file", path), file_sentence(about)
 
 
-def _starts_ours(path: str, about: dict[str, Any], declared: Declared) -> bool:
-    """Whether a link is what starts a unit that we want to start: the unit itself is compared."""
+def starts_ours(path: str, declared: Declared) -> bool:
+    """Whether a file is what starts a unit that we want to start: then the unit itself is compared."""
     folder, _, name = path.rpartition("/")
-    target = about.get("link", "").rpartition("/")[2]
-    template = re.sub(r"@[^.]*\.", "@.", name)
-    return folder.endswith(".wants") and name in declared.enabled and target in (name, template)
+    return folder.endswith(".wants") and name in declared.enabled
 
 
 def file_sentence(about: dict[str, Any]) -> str:

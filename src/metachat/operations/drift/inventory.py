@@ -314,7 +314,7 @@ def proxy() -> Any:
     connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.sock.settimeout(10)
     connection.sock.connect(listens.group(1))
-    connection.request("GET", "/config/", headers={"Host": "", "Origin": ""})
+    connection.request("GET", "/config/", headers={"Host": "127.0.0.1"})
     answer = connection.getresponse()
     body = answer.read(16 * 1024 * 1024)
     if answer.status != 200:
