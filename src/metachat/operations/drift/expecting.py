@@ -24,8 +24,13 @@ def is_declared(item: Item, declared: Declared) -> bool:
         return made is not None and made.keys is not None
     if item.kind == "file" and starts_ours(item.where, declared):
         return True
-    names = {"file": declared.files.keys() | declared.links.keys(), "user": declared.users.keys(),
-             "unit": declared.enabled.keys(), "state": declared.running.keys(), "timer": declared.running.keys()}  # fmt: skip
+    names = {
+        "file": declared.files.keys() | declared.links.keys(),
+        "user": declared.users.keys(),
+        "unit": declared.enabled.keys(),
+        "state": declared.running.keys(),
+        "timer": declared.running.keys(),
+    }
     return item.where in names.get(item.kind, ())
 
 
