@@ -36,6 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "secrets": Entry("secrets", "app", "Keep, check and hand out the platform's own secrets."),
     "site": Entry("site", "app", "Write, check and show the file that says what the servers should be."),
     "provision": Entry("provision", "provision", "Bring the site's servers to their state."),
+    "drift": Entry("drift", "drift", "Compare the site's servers with the site file and the code."),
     "watch": Entry("watch", "watch", "Watch the site from outside, and tell people when it is down."),
     "uptime": Entry("watch", "uptime", "Tell how much of the time the site was up, with evidence."),
     "alerts": Entry("alerts", "app", "Choose who hears of alerts, and try whether they do."),
