@@ -1,0 +1,101 @@
+"""`metachat up` with a place for its backups, and the drill that proves them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.local.conftest import Up, until
+from typing_extensions import override
+
+from metachat.operations import journal
+from metachat.operations.backups import signing
+
+PATIENCE = 600
+
+
+class BackedUp(Up):
+    """A platform whose backups go to a folder."""
+
+    offsite: Path
+
+    @property
+    @override
+    def environment(self) -> dict[str, str]:
+        return {
+            **super().environment,
+            "METACHAT_BACKUP_TARGET": f"dir:{self.offsite}",
+            "METACHAT_DRILL_DAYS": "0",
+        }
+
+    def tells(self, *argv: str) -> tuple[int, str, str]:
+        """Run a command of metachat; its exit code and both of its outputs."""
+        done = subprocess.run(
+            [sys.executable, "-m", "metachat", *argv],
+            env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def backed_up(tmp_path: Path) -> Iterator[BackedUp]:
+    made = BackedUp(tmp_path / "data", "--workers", "1")
+    made.offsite = tmp_path / "offsite"
+    made.offsite.mkdir()
+    yield made
+    made.cleans_up()
+
+
+@pytest.mark.timeout(900)
+def test_a_platform_is_backed_up_drilled_and_restored(backed_up: BackedUp, tmp_path: Path) -> None:
+    up = backed_up.starts()
+    until(lambda: json.loads(up.tells("backup", "status", "--json")[1])["backup_at"], "there is a backup")
+    until(lambda: json.loads(up.tells("backup", "status", "--json")[1])["canary_at"], "a canary has arrived")
+
+    code, said, wrong = up.tells("backup", "drill", "--json")
+    record = json.loads(said)
+    assert (code, record["verdict"]) == (0, "passed"), (record, wrong)
+    assert {one["name"] for one in record["checks"]} >= {
+        "sealed values",
+        "the application answers",
+        "documents",
+    }
+    assert record["rto"] > 0
+    assert record["rpo"] <= 60
+    assert "it cited" in next(
+        one["found"] for one in record["checks"] if one["name"] == "the application answers"
+    )
+    entry = next(one for one in journal.entries(up.data) if one.what == "backup.drill")
+    content, _, signature = entry.about.partition(" signed ")
+    signer = signing.signer(signing.load_identity(up.data / signing.FILE))
+    assert signing.holds(signer, signature, content.encode())
+    assert not signing.holds(signer, signature, content.replace("passed", "pAssed").encode())
+    assert not list(up.data.glob(".drill-*"))
+
+    # Without its key the drill fails, loudly, and production does not notice.
+    key = (up.data / signing.FILE).rename(tmp_path / "key")
+    code, said, _ = up.tells("backup", "drill", "--json")
+    assert (code, json.loads(said)["verdict"]) == (1, "failed")
+    key.rename(up.data / signing.FILE)
+    assert up.status()["healthy"]
+
+    code, _, wrong = up.tells("restore", "--in-place", "--confirm", "another")
+    assert (code, up.status()["healthy"]) == (65, True), wrong
+    code, said, wrong = up.tells("restore", "--in-place", "--confirm", "data", "--json")
+    assert code == 0, wrong
+    aside = Path(json.loads(said)["old"])
+    assert up.process is not None
+    assert up.process.wait(60) == 0
+    up.starts()
+    assert "demo" in up.tells("tenants", "list")[1]
+    assert (aside / "postgres").is_dir()
+    subprocess.run([sys.executable, "-c", DESTROY, str(aside)], check=True)
+
+
+DESTROY = """
+import sys, pathlib
+from metachat.operations.local.postgres import Cluster
+Cluster(pathlib.Path(sys.argv[1]) / "postgres").destroy()
+"""
