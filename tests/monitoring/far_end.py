@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,7 +41,7 @@ class FarEnd:
         """Where it answers."""
         return f"http://127.0.0.1:{self.port}"
 
-    def await_(self, wanted: Any, within: float) -> Received:
+    def await_(self, wanted: "Callable[[Received], bool]", within: float) -> Received:
         """Wait until something came that is wanted."""
         deadline = time.monotonic() + within
         with self.news:

@@ -21,7 +21,7 @@ from tests.monitoring.far_end import FarEnd, Received
 from tests.monitoring.tools import program
 
 BASE = "https://wiki.example/runbooks"
-PACE = Pace(scrape=1, evaluate=1, group_wait=1, group_interval=1, repeat=3600, heartbeat=3, hold=0.1)
+PACE = Pace(scrape=1, evaluate=1, group_wait=1, group_interval=1, repeat=3600, heartbeat=3, hold=0.3)
 
 
 def free_port() -> int:

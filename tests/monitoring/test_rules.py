@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,7 +85,8 @@ STORIES = {
 def series(story: Story) -> list[dict[str, str]]:
     made: list[dict[str, str]] = []
     for name in story.well:
-        value, values = 0.0, []
+        value = 0.0
+        values: list[str] = []
         for told in (story.well[name], story.ill[name], story.well[name]):
             for _ in range(PHASE):
                 value = value + (told or 0) if name in story.counters else (told or 0)
@@ -100,7 +102,7 @@ def expectation(rule: str, at: int, firing: int) -> dict[str, object]:
     return {"expr": expr, "eval_time": f"{at}s", "exp_samples": [{"labels": "{}", "value": firing}]}
 
 
-def run_promtool(folder: Path, tests: list[dict[str, object]]) -> subprocess.CompletedProcess[str]:
+def run_promtool(folder: Path, tests: Sequence[Mapping[str, object]]) -> subprocess.CompletedProcess[str]:
     (folder / "rules.yml").write_text(rules.render())
     told = {"rule_files": ["rules.yml"], "evaluation_interval": "10s", "tests": tests}
     (folder / "test.yml").write_text(json.dumps(told))
@@ -129,14 +131,14 @@ def test_the_sign_of_life_is_always_there_and_a_wrong_expectation_fails(tmp_path
 
 
 def test_a_disk_that_fills_in_days_is_told_before_it_is_full(tmp_path: Path) -> None:
-    falling = {"series": FREE, "values": "39000-10x720"}
-    steady = {"series": FREE, "values": "39000x720"}
-    size = {"series": SIZE, "values": "100000x720"}
+    falling = {"series": FREE, "values": "39000-2x2400"}
+    steady = {"series": FREE, "values": "39000x2400"}
+    size = {"series": SIZE, "values": "100000x2400"}
     cases = [
         {
             "interval": "10s",
             "input_series": [free, size],
-            "promql_expr_test": [expectation("DiskFilling", 7000, on)],
+            "promql_expr_test": [expectation("DiskFilling", 23900, on)],
         }
         for free, on in ((falling, 1), (steady, 0))
     ]

@@ -18,6 +18,12 @@ class Connections:
     most: int
 
 
+async def reach(database: Database) -> None:
+    """Have the database answer; raises DatabaseAway."""
+    async with database.transaction() as db:
+        await db.value("SELECT 1")
+
+
 async def connections(database: Database) -> Connections:
     """Count them; raises DatabaseAway."""
     async with database.transaction() as db:

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from metachat.domain import assistant
 from metachat.domain.channels import health
-from metachat.foundation.connections import connections
+from metachat.foundation.connections import connections, reach
 from metachat.foundation.db import Database, DatabaseAway
 from metachat.foundation.queue import watching
 
@@ -31,12 +31,14 @@ class Measured:
 
     async def text(self, database: Database) -> bytes:
         """Write them all down; no more than that it is away while the database is."""
-        if self._known[0] < time.monotonic():
-            try:
-                async with asyncio.timeout(_PATIENCE_SECONDS):
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                if self._known[0] < time.monotonic():
                     self._known = (time.monotonic() + self._age, await _counted(database))
-            except (DatabaseAway, TimeoutError):
-                return generate_latest(_reached(CollectorRegistry(), 0))
+                else:  # whether it answers is never told from memory
+                    await reach(database)
+        except (DatabaseAway, TimeoutError):
+            return generate_latest(_reached(CollectorRegistry(), 0))
         return self._known[1]
 
 

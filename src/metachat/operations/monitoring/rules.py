@@ -48,7 +48,8 @@ class Pace:
 class Rule:
     """One rule; `hold` is how long it must be true, `explained_by` names the rules that make it needless.
 
-    `lag` is what passes before the measurement itself tells, in the worst case and in seconds.
+    `lag` is what passes before the measurement itself tells, in the worst case and in seconds. A rule that
+    lingers goes on for a while after its end: what follows from it is still seen then, and is not told.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Rule:
     summary: str
     explained_by: tuple[str, ...] = field(default=())
     lag: int = 0
+    lingers: bool = False
 
     def expression(self, limits: Limits) -> str:
         """PromQL, with the limits filled in."""
@@ -77,6 +79,7 @@ RULES = (
     Rule("Watchdog", "vector(1)", 0, "none", "A sign of life: its absence is the alert."),
     Rule(
         "ServiceDown", "up == 0", 20, "page", "{{ $labels.job }} on {{ $labels.instance }} does not answer.",
+        lingers=True,
     ),
     Rule(
         "HttpErrors",
@@ -89,7 +92,7 @@ RULES = (
         "histogram_quantile(0.95, sum by (le) (rate(metachat_http_request_seconds_bucket"
         '{route!~"/health/.*|/metrics|.*/events"}[${window}s]))) > $latency',
         30, "ticket", "One answer in twenty takes longer than {{ $value | humanizeDuration }}.",
-        (*_OUTAGES, "CpuBusy"), lag=60,
+        _OUTAGES, lag=60,
     ),
     Rule(
         "QueueOld", "max by (kind) (metachat_queue_oldest_seconds) > $queue_age", 10, "page",
@@ -116,12 +119,14 @@ RULES = (
     Rule(
         "DiskFilling",
         f"{_FREE} < $disk_share or ({_FREE} < 0.4 and"
-        " predict_linear(node_filesystem_avail_bytes[${trend}s], $disk_days * 86400) < 0)",
+        " predict_linear(node_filesystem_avail_bytes[${trend}s], $disk_days * 86400) < 0"
+        # Minutes foretell nothing: there must be as much behind us as the trend is drawn from.
+        " and node_filesystem_avail_bytes offset ${trend}s >= 0)",
         30, "page", "{{ $labels.mountpoint }} of {{ $labels.instance }} is full, or will be in a few days.",
     ),
     Rule(
         "DatabaseUnreachable", "min(metachat_database_up) == 0", 5, "page",
-        "The database does not answer.", lag=4,
+        "The database does not answer.", lag=4, lingers=True,
     ),
     Rule(
         "DatabaseConnections",
@@ -197,6 +202,7 @@ def _told(rule: Rule, limits: Limits, pace: Pace, base: str) -> dict[str, Any]:
         "alert": rule.name,
         "expr": rule.expression(limits),
         "for": f"{round(rule.hold * pace.hold * 1000)}ms",
+        **({"keep_firing_for": f"{limits.window + 15}s"} if rule.lingers else {}),
         "labels": {"severity": rule.severity},
         "annotations": {"summary": rule.summary, "runbook_url": runbook(rule.name, base)},
     }

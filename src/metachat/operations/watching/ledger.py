@@ -30,7 +30,8 @@ class Ledger:
         except OSError as error:
             self.trouble = f"{self.path}: {error.strerror or type(error).__name__}"
             return False
-        self.trouble, self._held = "", []
+        self.trouble = ""
+        self._held = []
         return True
 
     def _write(self) -> None:

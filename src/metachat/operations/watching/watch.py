@@ -113,7 +113,8 @@ class Watch:
 
     def _send_waiting(self) -> None:
         """Send what has not arrived yet; what fails is tried again in the next round."""
-        waiting, self._waiting = self._waiting[-_MOST_WAITING:], []
+        waiting = self._waiting[-_MOST_WAITING:]
+        self._waiting = []
         for receiver, message in waiting:
             answer = deliver(receiver, message)
             told = {"told": receiver.name, "alert": message.key, "state": message.state}

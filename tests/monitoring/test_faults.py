@@ -1,0 +1,352 @@
+"""Every rule in earnest: the fault is made, the message is received with its page, and so is the end.
+
+Real Prometheus, Alertmanager and node exporter of Debian, a real api process, worker and Postgres; Slack,
+PagerDuty and the dead-man's switch are far ends on loopback. Everything looks each second here, and rules
+wait a third of their time; limits that cannot be reached cheaply are lowered, see `limits`.
+"""
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+
+from metachat import simulate
+from metachat.foundation.db import Database
+from metachat.foundation.scope import open_scope
+from metachat.foundation.settings import load
+from metachat.operations.monitoring import rules
+from metachat.operations.monitoring.rules import Limits
+from metachat.simulate import Meta
+from metachat.wiring import open_platform
+from tests.conftest import ROLES, Server, add_tenant, drop_database, fresh_database
+from tests.monitoring.far_end import Received, far_end
+from tests.monitoring.site import PACE, Site
+from tests.monitoring.tls import certificate, serving_tls
+from tests.monitoring.tools import program
+from tests.sending.conftest import connected
+
+pytestmark = [pytest.mark.alerts, pytest.mark.timeout(300)]
+
+DAY = 86_400
+PROGRAMS = ("prometheus", "prometheus-alertmanager", "prometheus-node-exporter")
+# What the machine has to lose before the test's process has taken it.
+TAKEN = 600 * 1024 * 1024
+
+
+def limits() -> Limits:
+    """Lowered: window, latency, queue age, memory, connections. The others are those of a real site."""
+    memory = psutil.virtual_memory()
+    return Limits(
+        window=10, latency=0.4, queue_age=4, refused_sign_ins=5, connections=0.5,
+        memory=(memory.available - TAKEN / 2) / memory.total,
+    )  # fmt: skip
+
+
+class House:
+    """The site, and ways to harm it."""
+
+    def __init__(self, site: Site, superuser: str, pem: list[bytes], meta: Meta, server: Server) -> None:
+        self.site, self.superuser, self.pem, self.meta, self.server = site, superuser, pem, meta, server
+        self.name = superuser.rpartition("/")[2].partition("?")[0]
+
+    async def sql(self, *statements: str) -> None:
+        """Do something to the database past every wall."""
+        connection = await asyncpg.connect(self.superuser)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    def does(self, *statements: str) -> Callable[[], None]:
+        """The same from a thread."""
+        return lambda: asyncio.run(self.sql(*statements))
+
+
+@pytest.fixture(scope="module")
+async def house(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    for name in PROGRAMS:
+        program(name)
+    databases = await fresh_database(postgres)
+    folder = tmp_path_factory.mktemp("site")
+    pem = [certificate(days=90)]
+    key = "k" * 8 + "0123456789abcdefghijklmnopqrstuvwxyz"
+    with ExitStack() as stack:
+        slack, duty, beats = (stack.enter_context(far_end()) for _ in range(3))
+        meta = stack.enter_context(simulate.thread())
+        tls = stack.enter_context(serving_tls(lambda: pem[0]))
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("METACHAT_")},
+            "METACHAT_DATA_DIR": str(folder / "data"), "METACHAT_GRAPH_URL": meta.address,
+            "METACHAT_DATABASE_URL": databases.app, "METACHAT_WORKER_DATABASE_URL": databases.worker,
+            "METACHAT_SESSION_SECRET": f"s{key}", "METACHAT_API_KEY_PEPPER": f"p{key}",
+            "METACHAT_ENCRYPTION_KEY": f"e{key}", "METACHAT_CLI_TOKEN": f"c{key}",
+            "METACHAT_PUBLIC_URL": f"https://127.0.0.1:{tls}",
+        }  # fmt: skip
+        (folder / "data").mkdir()
+        site = Site(folder, environment, slack, duty, beats, stack, limits())
+        for operation in ("backup", "drill", "canary", "archive", "drift"):
+            site.tells(operation, count=0, ok_at=time.time() + 3600)
+        await connect_whatsapp(environment, meta, site.address, databases.app)
+        try:
+            await asyncio.to_thread(site.start)
+            yield House(site, databases.superuser, pem, meta, postgres)
+        finally:
+            await asyncio.to_thread(site.stop)
+            print_table(site)
+            await drop_database(postgres, databases.name)
+
+
+async def connect_whatsapp(environment: dict[str, str], meta: Meta, address: str, dsn: str) -> None:
+    database = await Database.open(dsn, size=1)
+    tenant = await add_tenant(database, "acme")
+    await add_tenant(database, "stranger")
+    await database.close()
+    async with (
+        open_platform(load(environment, "api"), "api") as platform,
+        open_scope(platform.database, tenant, actor="test") as scope,
+    ):
+        channel = await connected(scope, platform, meta.account)
+    await asyncio.to_thread(meta.connect, f"{address}/hooks/whatsapp/{channel.id}", handshake=False)
+
+
+def print_table(site: Site) -> None:
+    print(f"\n{'rule':<22} {'message after':>13} {'end told after':>15} {'in production, at worst':>24}")
+    for one in site.measured:
+        worst = rules.detection(rules.named(one.rule), rules.Pace())
+        print(f"{one.rule:<22} {one.fired:>11.1f} s {one.resolved:>13.1f} s {worst:>22.0f} s")
+
+
+@pytest.fixture
+async def suffers(house: House) -> Callable[..., Awaitable[None]]:
+    async def suffer(rule: str, begin: Callable[[], Any], end: Callable[[], Any], within: float = 60) -> None:
+        await asyncio.to_thread(house.site.suffers, rule, begin, end, within)
+
+    return suffer
+
+
+@pytest.fixture
+def visitors(house: House) -> Iterator[None]:
+    """People who look for a chat, five times a second."""
+    over = threading.Event()
+
+    def come() -> None:
+        with httpx.Client(base_url=house.site.address, timeout=20) as client:
+            while not over.wait(0.2):
+                with contextlib.suppress(httpx.TransportError):
+                    client.get(f"/chat/{uuid4()}/look")
+
+    threads = [threading.Thread(target=come, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    yield
+    over.set()
+    for thread in threads:
+        thread.join(25)
+
+
+def later_than(moment: float) -> Callable[[Received], bool]:
+    return lambda one: one.at > moment
+
+
+async def test_the_sign_of_life_comes_and_comes_again(house: House) -> None:
+    begun = time.time()
+    first = await asyncio.to_thread(house.site.beats.await_, later_than(begun), 30)
+    again = await asyncio.to_thread(house.site.beats.await_, later_than(first.at), 30)
+    assert again.at - first.at < PACE.heartbeat * 2.5
+    assert again.body["alerts"][0]["labels"]["alertname"] == "Watchdog"
+
+
+async def test_a_dead_alertmanager_is_missed(house: House) -> None:
+    house.site.kill("alertmanager")
+    await asyncio.sleep(1)
+    count = len(house.site.beats.received)
+    await asyncio.sleep(PACE.heartbeat * 3)
+    assert len(house.site.beats.received) == count, "silence is what the dead-man's switch hears"
+    house.site.run("alertmanager")
+    await asyncio.to_thread(house.site.beats.await_, later_than(time.time() - 1), 30)
+
+
+async def test_a_dead_worker(house: House, suffers: Callable[..., Awaitable[None]]) -> None:
+    await suffers("ServiceDown", lambda: house.site.kill("worker"), lambda: house.site.run("worker"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "operation", "told"),
+    [
+        ("BackupLate", "backup", {"ok_at": -27 * 3600}),
+        ("BackupFailed", "backup", {"ok": False}),
+        ("DrillLate", "drill", {"ok_at": -36 * DAY}),
+        ("DrillFailed", "drill", {"ok": False}),
+        ("CanaryOld", "canary", {"ok_at": -200}),
+        ("ArchiveBehind", "archive", {"count": 40}),
+        ("Drift", "drift", {"count": 2}),
+    ],
+)
+async def test_an_operation_that_goes_wrong(
+    house: House, suffers: Callable[..., Awaitable[None]], rule: str, operation: str, told: dict[str, Any]
+) -> None:
+    ill = {**told, "ok_at": time.time() + told["ok_at"]} if "ok_at" in told else told
+    well = {"count": 0, "ok_at": time.time() + 3600}
+    tells = house.site.tells
+    await suffers(rule, lambda: tells(operation, **{**well, **ill}), lambda: tells(operation, **well))
+
+
+async def test_a_site_without_backups(house: House, suffers: Callable[..., Awaitable[None]]) -> None:
+    word = house.site.data / "backup-status.json"
+    await suffers("BackupMissing", word.unlink, lambda: house.site.tells("backup", ok_at=time.time() + 3600))
+
+
+async def test_errors(house: House, suffers: Callable[..., Awaitable[None]], visitors: None) -> None:
+    gone, back = "ALTER TABLE channels RENAME TO gone", "ALTER TABLE gone RENAME TO channels"
+    await suffers("HttpErrors", house.does(gone), house.does(back))
+
+
+async def test_slow_answers(house: House, suffers: Callable[..., Awaitable[None]], visitors: None) -> None:
+    over = threading.Event()
+
+    async def hold() -> None:
+        connection = await asyncpg.connect(house.superuser)
+        while not over.is_set():
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE channels IN ACCESS EXCLUSIVE MODE")
+                await asyncio.sleep(1.5)
+            await asyncio.sleep(0.2)
+        await connection.close()
+
+    holding = threading.Thread(target=lambda: asyncio.run(hold()))
+    await suffers("SlowAnswers", holding.start, over.set)
+    holding.join(10)
+
+
+async def test_work_that_nobody_does(house: House, suffers: Callable[..., Awaitable[None]]) -> None:
+    lane = "INSERT INTO lanes VALUES ('stuck', 'elsewhere:1:x', now() + interval '1h')"
+    job = "INSERT INTO jobs (lane, kind, payload, run_at) VALUES ('stuck', 'tidy-inbox', '{}', now())"
+    done = "DELETE FROM jobs WHERE lane = 'stuck'"
+    end = house.does(done, "DELETE FROM lanes WHERE lane = 'stuck'")
+    await suffers("QueueOld", house.does(lane, job), end)
+
+
+async def test_guessed_passwords(house: House, suffers: Callable[..., Awaitable[None]]) -> None:
+    def guess() -> None:
+        for number in range(9):
+            told = {"email": "ana@example.com", "password": f"guess number {number}"}
+            answer = httpx.post(f"{house.site.address}/api/v1/session", json=told, timeout=20)
+            assert answer.status_code in (401, 429), answer.text
+
+    await suffers("SignInAttack", guess, lambda: None)
+
+
+async def test_messages_that_a_provider_refuses(
+    house: House, suffers: Callable[..., Awaitable[None]]
+) -> None:
+    def refuse() -> None:
+        with contextlib.suppress(ConnectionError):  # the simulator has hung up, since nobody called for long
+            house.meta.state()
+        house.meta.fails("error", code=131000)
+        for number in range(6):
+            house.meta.says(f"38591000000{number}", "What does delivery cost?")
+
+    await suffers("DeliveriesFailing", refuse, house.meta.recovers)
+
+
+async def test_a_full_disk(house: House, suffers: Callable[..., Awaitable[None]], tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no right to mount a small file system to fill")
+    try:
+        full = tmp_path / "full"
+        await suffers("DiskFilling", lambda: full.write_bytes(bytes(31 * 1024 * 1024)), full.unlink)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def hold_memory(size: int) -> None:
+    held = bytearray(os.urandom(4096) * (size // 4096))
+    time.sleep(120)
+    del held
+
+
+def compute(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+async def test_memory_that_is_taken(house: House, suffers: Callable[..., Awaitable[None]]) -> None:
+    # As much as it takes from what is free now, since others on this machine take and give back as well.
+    memory = psutil.virtual_memory()
+    over = memory.available - house.site.limits.memory * memory.total
+    size = max(TAKEN, int(over) + TAKEN)
+    if over < 0 or size > memory.available // 2:
+        pytest.skip(f"{memory.available >> 20} MiB are free: too little, or too much of it changed meanwhile")
+    taker = multiprocessing.get_context("spawn").Process(target=hold_memory, args=(size,), daemon=True)
+    await suffers("MemoryLow", taker.start, taker.kill)
+
+
+async def test_busy_processors(house: House, suffers: Callable[..., Awaitable[None]]) -> None:
+    others = await asyncio.to_thread(psutil.cpu_percent, 10)
+    if others > 80:
+        pytest.skip(f"others keep this machine {others:.0f} % busy: neither beginning nor end would be ours")
+    made = multiprocessing.get_context("spawn").Process
+    count = len(os.sched_getaffinity(0))
+    busy = [made(target=compute, args=(30,), daemon=True) for _ in range(count)]
+    await suffers("CpuBusy", lambda: [one.start() for one in busy], lambda: [one.kill() for one in busy], 30)
+
+
+async def test_connections_that_somebody_holds(house: House, suffers: Callable[..., Awaitable[None]]) -> None:
+    held: list[asyncpg.Connection] = []
+    loop = asyncio.get_running_loop()
+
+    async def take() -> None:
+        held.extend([await asyncpg.connect(house.superuser) for _ in range(70)])
+
+    async def give() -> None:
+        for connection in held:
+            await connection.close()
+
+    def on_loop(of: Callable[[], Any]) -> Callable[[], Any]:
+        return lambda: asyncio.run_coroutine_threadsafe(of(), loop).result(60)
+
+    await suffers("DatabaseConnections", on_loop(take), on_loop(give))
+
+
+async def test_a_database_that_is_away_is_one_message(
+    house: House, suffers: Callable[..., Awaitable[None]], visitors: None
+) -> None:
+    began = time.time()
+    shut = f'ALTER DATABASE "{house.name}" WITH CONNECTION LIMIT 0'
+    cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{house.name}'"
+    ours = [f"{cut} AND usename = '{role}'" for role in ROLES]
+    end = house.does(f'ALTER DATABASE "{house.name}" WITH CONNECTION LIMIT -1')
+    await suffers("DatabaseUnreachable", house.does(shut, *ours), lambda: (time.sleep(8), end()))
+    machine = {"MemoryLow", "CpuBusy"}  # others on this machine may bring these about meanwhile
+    assert house.site.heard_since(began) - machine == {"DatabaseUnreachable"}
+
+
+async def test_a_certificate_that_runs_out(house: House, suffers: Callable[..., Awaitable[None]]) -> None:
+    def serve(days: float) -> Callable[[], None]:
+        return lambda: house.pem.__setitem__(0, certificate(days))
+
+    await suffers("CertificateExpiring", serve(3), serve(90), 90)
+
+
+def test_every_rule_was_proven(house: House) -> None:
+    proven = {one.rule for one in house.site.measured} | {"Watchdog"}
+    missing = {rule.name for rule in rules.RULES} - proven
+    assert missing <= {"DiskFilling", "MemoryLow", "CpuBusy"}, (
+        missing
+    )  # these skip, with a reason, where they cannot be made
