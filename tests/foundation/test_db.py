@@ -1,5 +1,6 @@
 """Transactions: named parameters, what waits for the commit, and how a lost database is told."""
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,19 @@ async def test_announcements_wait_for_the_commit_and_die_with_a_rollback(databas
                 db.announce("topic", {"n": 2})
                 raise ZeroDivisionError
         assert heard.events == [("topic", {"n": 1})]
+    finally:
+        await database.close()
+
+
+async def test_a_statement_that_was_given_up_leaves_its_connection_usable(databases: Databases) -> None:
+    database = await Database.open(databases.app, size=1)
+    try:
+        for _ in range(5):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05), database.statement() as db:
+                    await db.value("SELECT pg_sleep(30)")
+            async with database.statement() as db:
+                assert await db.value("SELECT 7") == 7
     finally:
         await database.close()
 

@@ -200,8 +200,6 @@ class _Opened:
         try:
             if self._begin is not None:
                 await _undo(connection, "ROLLBACK")
-            elif isinstance(error, asyncio.CancelledError):
-                connection.terminate()  # the statement may be at it still
         except _AWAY as lost:
             error = lost
         finally:
