@@ -109,7 +109,7 @@ async def chat_site(*worker_arguments: str, apis: int = 1, **settings: str) -> A
             yield site
         finally:
             site.stop()
-            cluster.stop()
+            cluster.destroy()
 
 
 def listen() -> socket.socket:
