@@ -7,7 +7,16 @@ import pytest
 
 from metachat.operations.drift import background, expecting
 from metachat.operations.drift.comparing import compare
-from metachat.operations.drift.model import Background, Declared, Finding, Item, MadeUser, Place, PlacedFile
+from metachat.operations.drift.model import (
+    Background,
+    Declared,
+    Finding,
+    Item,
+    MadeUser,
+    Place,
+    PlacedFile,
+    PlacedLink,
+)
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH4Yt3DQZb7qfZHCnkwcVdTZQmGYkZxRv0XLDkqGmNEl ana"
 HASH = "a" * 64
@@ -279,3 +288,17 @@ def test_what_a_visit_brought_joins_the_background_and_older_strays_do_not(
 
 def test_the_same_server_has_the_same_background_twice(known: Background) -> None:
     assert background.grown(known, inventory(), inventory(), declared()) == known
+
+
+def test_another_release_is_one_difference_and_not_one_for_each_file(known: Background) -> None:
+    current, release = "/opt/metachat/current", "/opt/metachat/releases/2"
+    archive = PlacedFile(step="archive", hash=HASH, mode="644", owner="root")
+    newer = msgspec.structs.replace(
+        declared(),
+        files=declared().files | {f"{release}/release.tar": archive},
+        links={current: PlacedLink(step="current release", target=release)},
+    )
+    found = inventory()
+    found["files"][current] = file(hash="", link="/opt/metachat/releases/1")
+    (one,) = compare(found, newer, PLACE, known)
+    assert (one.where, one.step) == (current, "current release")

@@ -2,11 +2,15 @@
 
 from typing import Any
 
+import msgspec
+
 from metachat.operations.drift import database, expecting, network, proxy
 from metachat.operations.drift.facts import facts
 from metachat.operations.drift.model import Background, Declared, Facts, Finding, Item, Place
 from metachat.operations.drift.undoing import PROVISION, undo
 
+_CURRENT = "/opt/metachat/current"
+RELEASES = "/opt/metachat/releases/"
 # Absent on a machine without IPv6, and no loss.
 _OPTIONAL = {Item("socket", "tcp ::1:5432")}
 # In this order differences are taken back: packages bring files and units, what reads files comes last.
@@ -24,6 +28,7 @@ def compare(
 
     inventory needs rules_meant and proxy_meant: what the server's own files would make, or made.
     """
+    declared = _of_the_same_release(inventory, declared)
     found = facts(inventory, declared)
     meant = expecting.expected(declared, background)
     differences = [*_unread(inventory), *_differences(found, _without(meant, inventory), declared, inventory)]
@@ -31,6 +36,15 @@ def compare(
         observed, expected = section(inventory, declared, place)
         differences += _differences(observed, expected, declared, inventory)
     return sorted(differences, key=lambda one: (_ORDER.index(one.what), one.where))
+
+
+def _of_the_same_release(inventory: dict[str, Any], declared: Declared) -> Declared:
+    """Where another release runs, that alone is told, and not each of its files."""
+    current, meant = inventory.get("files", {}).get(_CURRENT, {}), declared.links.get(_CURRENT)
+    if meant is None or current.get("link") == meant.target:
+        return declared
+    files = {path: file for path, file in declared.files.items() if not path.startswith(RELEASES)}
+    return msgspec.structs.replace(declared, files=files)
 
 
 def _without(meant: Facts, inventory: dict[str, Any]) -> Facts:
@@ -59,7 +73,8 @@ def _differences(found: Facts, meant: Facts, declared: Declared, inventory: dict
         here, there = found.get(item, ""), meant.get(item, "")
         if here != there and not _is_no_loss(item, here, there):
             way = undo(item, there, here, inventory)
-            step = _step(item, declared)
+            # What is masked cannot be started by its step.
+            step = "" if "masked" in here else _step(item, declared)
             ours = Finding(what=item.kind, where=item.where, expected=there, found=here, step=step,
                            fix=PROVISION if step else way.fix,
                            undo=[] if step else way.commands)  # fmt: skip
@@ -76,12 +91,16 @@ def _step(item: Item, declared: Declared) -> str:
     """The step of provisioning that takes the difference back by itself; "" for none."""
     if item.kind == "file" and item.where in declared.files:
         return declared.files[item.where].step
+    if item.kind == "file" and item.where in declared.links:
+        return declared.links[item.where].step
     if item.kind == "user" and item.where in declared.users:
         return declared.users[item.where].step
     if item.kind == "authorised key":
         made = declared.users.get(item.where.partition(": ")[0])
         return made.step if made is not None and made.keys is not None else ""
-    steps = {"package": declared.packages, "state": declared.running}.get(item.kind, {})
+    steps = {"package": declared.packages, "state": declared.running, "unit": declared.enabled}.get(
+        item.kind, {}
+    )
     return steps.get(item.where, "")
 
 

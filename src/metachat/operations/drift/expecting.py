@@ -37,8 +37,8 @@ def is_declared(item: Item, declared: Declared) -> bool:
 def _declared(declared: Declared) -> Iterator[tuple[Item, str]]:
     for path, file in declared.files.items():
         yield Item("file", path), f"sha256 {file.hash[:16]} mode {file.mode} of {file.owner}"
-    for path, target in declared.links.items():
-        yield Item("file", path), f"link to {target}"
+    for path, link in declared.links.items():
+        yield Item("file", path), f"link to {link.target}"
     for name in declared.packages:
         yield Item("package", name), "installed"
     for name, user in declared.users.items():

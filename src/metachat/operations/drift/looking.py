@@ -8,6 +8,7 @@ import msgspec
 from metachat.foundation.errors import Kind, Refusal
 from metachat.operations import journal
 from metachat.operations.drift import background, results
+from metachat.operations.drift.comparing import RELEASES
 from metachat.operations.drift.model import Finding, Item
 from metachat.operations.drift.undoing import PROVISION
 from metachat.operations.provisioning import running
@@ -96,7 +97,8 @@ class _Heard:
         if not self._known:
             return [_unknown(), *(_step(name) for name in self._changes)]
         told = self._quiet | {one.step for one in self._found}
-        return [*self._found, *(_step(name) for name in self._changes if name not in told)]
+        changes = [name for name in self._changes if name not in told and RELEASES not in name]
+        return [*self._found, *(_step(name) for name in changes)]
 
 
 def _unknown() -> Finding:

@@ -25,6 +25,13 @@ class PlacedFile(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
 
 
+class PlacedLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A link that provisioning makes."""
+
+    step: str
+    target: str
+
+
 class MadeUser(msgspec.Struct, frozen=True, kw_only=True):
     """A user that provisioning makes; keys None means that it leaves them alone."""
 
@@ -42,7 +49,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     files: dict[str, PlacedFile] = {}
-    links: dict[str, str] = {}
+    links: dict[str, PlacedLink] = {}
     packages: dict[str, str] = {}
     users: dict[str, MadeUser] = {}
     running: dict[str, str] = {}

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from pyinfra.operations import apt, files, server, systemd
 
-from metachat.operations.drift.model import Declared, MadeUser, PlacedFile
+from metachat.operations.drift.model import Declared, MadeUser, PlacedFile, PlacedLink
 
 _SECRETS = "/etc/metachat/credentials/"
 _SUFFIXES = (".service", ".socket", ".timer", ".swap", ".mount", ".path", ".target", ".slice")
@@ -45,7 +45,8 @@ class Ledger:
     def link(self, name: str, told: dict[str, Any]) -> None:
         """A link."""
         if told.get("present", True):
-            self.declared.links[str(told["path"])] = str(told["target"])
+            link = PlacedLink(step=name, target=str(told["target"]))
+            self.declared.links[str(told["path"])] = link
             self.quiet.append(name)
 
     def packages(self, name: str, told: dict[str, Any]) -> None:
