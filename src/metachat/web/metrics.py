@@ -1,18 +1,14 @@
 """What this api process measures about itself, in the form that Prometheus reads."""
 
 import functools
-from typing import TypeVar
 
 from litestar.types import HTTPScope
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 
 from metachat.foundation.db import Database
 from metachat.foundation.measures import show_pool
 from metachat.web.drain import Drain
-
-_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-
-M = TypeVar("M", Counter, Histogram)
+from metachat.web.exchanges import Exchanges
 
 
 class Metrics:
@@ -22,14 +18,8 @@ class Metrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         show_pool(self._registry, database)
-        self._requests = Counter(
-            "metachat_http_requests", "Requests answered.", ["method", "route", "status"],
-            registry=self._registry,
-        )  # fmt: skip
-        self._seconds = Histogram(
-            "metachat_http_request_seconds", "Time until an answer was complete.", ["route"],
-            buckets=_SECONDS, registry=self._registry,
-        )  # fmt: skip
+        self._exchanges = Exchanges()
+        self._registry.register(self._exchanges)
         streams = Gauge("metachat_http_streams", "Event streams open now.", registry=self._registry)
         streams.set_function(lambda: drain.streams)
 
@@ -59,8 +49,7 @@ class Metrics:
         """Count an exchange under its route, never under its address: ids would make endless series."""
         route = scope.get("path_template") or "unmatched"
         method = scope["method"] if route != "unmatched" else "any"
-        _labelled(self._requests, method, route, str(status)).inc()
-        _labelled(self._seconds, route).observe(seconds)
+        self._exchanges.count(method, route, status, seconds)
 
     def text(self) -> bytes:
         """Write them all down."""
@@ -69,5 +58,5 @@ class Metrics:
 
 # Finding a series by its labels costs more than counting it; there are only as many as we have routes.
 @functools.lru_cache(maxsize=4096)
-def _labelled(metric: M, *labels: str) -> M:
+def _labelled(metric: Counter, *labels: str) -> Counter:
     return metric.labels(*labels)
