@@ -31,6 +31,7 @@ ALL = (
     "engine_slow",
     "turns_memory",
     "rotation",
+    "metrics_overhead",
     "install",
 )
 
