@@ -32,6 +32,7 @@ ALL = (
     "turns_memory",
     "rotation",
     "metrics_overhead",
+    "backups",
     "install",
 )
 
