@@ -50,7 +50,8 @@ def backed_up(tmp_path: Path) -> Iterator[BackedUp]:
 
 @pytest.mark.timeout(900)
 def test_a_platform_is_backed_up_drilled_and_restored(backed_up: BackedUp, tmp_path: Path) -> None:
-    up = backed_up.starts()
+    up = backed_up
+    up.starts()
     until(lambda: json.loads(up.tells("backup", "status", "--json")[1])["backup_at"], "there is a backup")
     until(lambda: json.loads(up.tells("backup", "status", "--json")[1])["canary_at"], "a canary has arrived")
 
