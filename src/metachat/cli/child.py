@@ -54,7 +54,9 @@ def prepare() -> None:
     """Bring the running embedded database to this version."""
     asyncio = importlib.import_module("asyncio")
     schema = importlib.import_module("metachat.operations.local.schema")
-    for name in asyncio.run(schema.prepare(settings.load(process="cli").data_dir.absolute())):
+    records = importlib.import_module("metachat.foundation.key_records")
+    loaded = settings.load(process="cli")
+    for name in asyncio.run(schema.prepare(loaded.data_dir.absolute(), records.rings_of(loaded))):
         print(f"applied {name}")
 
 

@@ -1,7 +1,9 @@
 """Runs an api process: one event loop, one listening socket, a bounded farewell."""
 
+import asyncio
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -22,6 +24,10 @@ from metachat.wiring import open_platform
 FAREWELL_SECONDS = 10
 _IDLE_SECONDS = 65  # longer than what proxies keep, so that they never write into a socket just closed
 _BACKLOG = 2048
+
+# How long a connection that was just taken may keep its first request back when we go.
+_HEARD_SECONDS = 1.0
+_LOOKS_EVERY = 0.02
 
 
 def run(settings: Settings, fd: int | None, host: str, port: int) -> None:
@@ -68,6 +74,22 @@ class _Server(uvicorn.Server):
         self.force_exit = self.should_exit
         self.should_exit = True
         self._drain.begin()
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, hear those out that were taken already, and say farewell."""
+        for server in self.servers:
+            server.close()
+        # Its own version would cut off whoever has connected, and whose request is just on its way.
+        deadline = time.monotonic() + _HEARD_SECONDS
+        await asyncio.sleep(_LOOKS_EVERY)
+        while self._unheard() and time.monotonic() < deadline:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(_LOOKS_EVERY)
+        await super().shutdown(sockets)
+
+    def _unheard(self) -> bool:
+        connections = cast("set[Any]", self.server_state.connections)
+        return any(getattr(connection, "cycle", None) is None for connection in connections)
 
 
 def _behind_proxy(app: ASGIApp) -> ASGIApp:

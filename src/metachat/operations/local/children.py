@@ -21,6 +21,9 @@ LONGEST_DELAY = 30.0
 # Whoever lived this long has earned a quick restart again.
 STEADY = 60.0
 
+# Whoever lived this long and ended well was asked to make way for another one, with other keys say.
+MADE_WAY = 1.0
+
 
 def die_with_parent(number: signal.Signals) -> Callable[[], None]:
     """Make a `preexec_fn` that asks the kernel to signal the child when its parent dies, even by kill -9.
@@ -73,8 +76,12 @@ class Child:
         if self.process is None or self.process.poll() is None:
             return None
         lived = time.monotonic() - self.started
-        how = f"{self.name} (process {self.process.pid}) {describe(self.process.returncode)}"
+        code = self.process.returncode
+        how = f"{self.name} (process {self.process.pid}) {describe(code)}"
         self.kill()
+        if code == 0 and lived > MADE_WAY:
+            self._delay, self.due = FIRST_DELAY, time.monotonic()
+            return f"{how} after {lived:.1f} s, as it was asked to; starting it again"
         self._delay = FIRST_DELAY if lived > STEADY else self._delay
         self.due = time.monotonic() + self._delay
         told = f"{how} after {lived:.1f} s; starting it again in {self._delay:g} s (see {self.log})"
