@@ -302,3 +302,30 @@ def test_another_release_is_one_difference_and_not_one_for_each_file(known: Back
     found["files"][current] = file(hash="", link="/opt/metachat/releases/1")
     (one,) = compare(found, newer, PLACE, known)
     assert (one.where, one.step) == (current, "current release")
+
+
+def test_what_a_visit_itself_changes_is_background_as_it_is_then(known: Background) -> None:
+    after = inventory()
+    after["files"]["/etc/apt/sources.list"]["mode"] = "640"
+    grown = background.grown(known, inventory(), after, declared())
+    assert differences(after, grown) == []
+    assert differences(after, known) != []
+
+
+def test_a_folder_that_nobody_looked_at_before_has_no_additions(known: Background) -> None:
+    older = msgspec.structs.replace(known, scope=[one for one in known.scope if one != "/etc/cron.d"])
+    found = inventory()
+    found["files"]["/etc/cron.d/image"] = file()
+    assert differences(found, older) == []
+    assert len(differences(found, known)) == 1
+    grown = background.grown(older, found, found, declared())
+    assert differences(found, grown) == []
+
+
+def test_a_first_day_that_could_not_be_read_is_no_background(known: Background) -> None:
+    found = inventory()
+    del found["files"]
+    found["unread"]["files"] = "OSError: gone"
+    with pytest.raises(background.InventoryIncomplete):
+        background.first(found, declared())
+    assert background.grown(known, inventory(), found, declared()) == known

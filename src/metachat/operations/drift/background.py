@@ -15,11 +15,22 @@ from metachat.foundation.errors import Kind, Refusal
 from metachat.operations import journal
 from metachat.operations.drift import expecting
 from metachat.operations.drift.facts import facts
+from metachat.operations.drift.inventory import GROUPS, WATCHED
 from metachat.operations.drift.model import Background, Declared, Item
 
 _WHAT = "drift background"
 # What a server can have of its own; the rest is always code's, or must not be.
 KINDS = ("file", "package", "user", "group member", "authorised key", "unit", "state", "timer")
+
+
+# The parts of an inventory that those are made of.
+_PARTS = ("files", "packages", "users", "groups", "keys", "units")
+
+
+class InventoryIncomplete(Refusal):
+    """Not everything on the server could be looked at; provision again."""
+
+    code, kind = "inventory_incomplete", Kind.UNAVAILABLE
 
 
 class BackgroundChanged(Refusal):
@@ -29,26 +40,44 @@ class BackgroundChanged(Refusal):
 
 
 def first(after: dict[str, Any], declared: Declared) -> Background:
-    """Everything that a server has and code doesn't declare, at the end of its first provisioning."""
+    """Everything that a server has and code doesn't declare, at the end of its first provisioning.
+
+    Raises InventoryIncomplete: what could not be read would be taken for an addition later.
+    """
+    missing = unread(after)
+    if missing:
+        raise InventoryIncomplete("; ".join(missing))
     return _made(_undeclared(after, declared), clock.now().isoformat(timespec="seconds"))
 
 
 def grown(known: Background, before: dict[str, Any], after: dict[str, Any], declared: Declared) -> Background:
-    """What a visit itself brought along joins the background: units and users of packages it installed.
+    """What a visit itself brought along or changed joins the background: units and users of packages.
 
-    What was there before the visit and was unknown then, stays unknown.
+    What was there before the visit and was unknown then, stays unknown; unless nobody had looked there yet.
     """
+    if unread(before) or unread(after):
+        return known
     old, new = _undeclared(before, declared), _undeclared(after, declared)
     kept = known.as_facts()
-    brought = {item: told for item, told in new.items() if item not in kept and item not in old}
-    return _made(kept | brought, known.at) if brought else known
+    brought = {item: told for item, told in new.items()
+               if item not in kept and (item not in old or not in_scope(item, known.scope))}  # fmt: skip
+    changed = {item for item, told in kept.items() if old.get(item) == told != new.get(item)}
+    settled = {item: told for item, told in kept.items() if item not in changed} | brought
+    settled |= {item: new[item] for item in changed & new.keys()}
+    return known if settled == kept and known.scope == _scope() else _made(settled, known.at)
+
+
+def unread(inventory: dict[str, Any]) -> list[str]:
+    """Which of the parts that make a background could not be read, and why."""
+    return [f"{part}: {reason}" for part, reason in inventory["unread"].items() if part in _PARTS]
 
 
 def accepted(known: Background, item: Item, told: str) -> Background:
     """The background with one more fact, or with another word on one; "" takes it out."""
     kept = known.as_facts()
     kept.pop(item, None)
-    return _made(kept | ({item: told} if told else {}), known.at)
+    settled = _made(kept | ({item: told} if told else {}), known.at)
+    return msgspec.structs.replace(settled, scope=known.scope)
 
 
 def _undeclared(inventory: dict[str, Any], declared: Declared) -> dict[Item, str]:
@@ -69,7 +98,21 @@ def _is_ours(item: Item, declared: Declared) -> bool:
 
 
 def _made(facts: dict[Item, str], at: str) -> Background:
-    return Background(at=at, facts=sorted((item.kind, item.where, told) for item, told in facts.items()))
+    rows = sorted((item.kind, item.where, told) for item, told in facts.items())
+    return Background(at=at, facts=rows, scope=_scope())
+
+
+def _scope() -> list[str]:
+    return [*WATCHED, *(f"group {name}" for name in GROUPS)]
+
+
+def in_scope(item: Item, scope: list[str]) -> bool:
+    """Whether somebody looked there when the background was taken."""
+    if item.kind == "group member":
+        return f"group {item.where.partition(': ')[0]}" in scope
+    if item.kind == "file":
+        return any(item.where == top or item.where.startswith(f"{top}/") for top in scope)
+    return True
 
 
 def file(data: Path, server: str) -> Path:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from metachat.operations.drift import database, expecting, network, proxy
+from metachat.operations.drift.background import in_scope
 from metachat.operations.drift.facts import facts
 from metachat.operations.drift.model import Background, Declared, Facts, Finding, Item, Place
 from metachat.operations.drift.undoing import PROVISION, undo
@@ -29,8 +30,9 @@ def compare(
     inventory needs rules_meant and proxy_meant: what the server's own files would make, or made.
     """
     declared = _of_the_same_release(inventory, declared)
-    found = facts(inventory, declared)
     meant = expecting.expected(declared, background)
+    found = {item: told for item, told in facts(inventory, declared).items()
+             if item in meant or in_scope(item, background.scope)}  # fmt: skip
     differences = [*_unread(inventory), *_differences(found, _without(meant, inventory), declared, inventory)]
     for section in (_firewall, _sockets, _proxy, _database):
         observed, expected = section(inventory, declared, place)
@@ -123,7 +125,8 @@ def _sockets(inventory: dict[str, Any], _: Declared, place: Place) -> tuple[Fact
 
 
 def _proxy(inventory: dict[str, Any], _: Declared, place: Place) -> tuple[Facts, Facts]:
-    if "proxy" not in place.roles or inventory.get("proxy") is None:
+    missing = inventory.get("proxy") is None or inventory.get("proxy_meant") is None
+    if "proxy" not in place.roles or missing:
         return {}, {}
     return proxy.leaves(inventory["proxy"]), proxy.leaves(inventory["proxy_meant"])
 

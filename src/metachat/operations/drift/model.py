@@ -92,10 +92,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Background(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server had of its own when it was first provisioned: its image's, and its packages' doing."""
+    """What a server had of its own when it was first provisioned: its image's, and its packages' doing.
+
+    scope tells where was looked then: what a later version looks at besides is nobody's addition.
+    """
 
     at: str
     facts: list[tuple[str, str, str]]
+    scope: list[str] = []
 
     def as_facts(self) -> dict[Item, str]:
         """Give it in the form that is compared."""

@@ -25,7 +25,7 @@ def check(data: Path, expected: Path = Path(inventory.EXPECTATION)) -> list[Find
     meant = _expectation(expected)
     ours = meant.declared.files.keys() | meant.declared.links.keys()
     found = inventory.look(ours)
-    found |= {"rules_meant": meant.rules, "proxy_meant": msgspec.json.decode(meant.proxy)}
+    found |= {"rules_meant": meant.rules or None, "proxy_meant": msgspec.json.decode(meant.proxy)}
     findings = compare(found, meant.declared, meant.place, meant.background)
     results.keep(data, meant.server, results.compared(findings))
     return findings

@@ -38,7 +38,8 @@ def _file(path: str, expected: str, found: str, inventory: dict[str, Any]) -> Un
                             "Dpkg::Options::=--force-confmiss", package])  # fmt: skip
         return Undo(PROVISION, [*aside(path), again, *_after(path)])
     if expected:
-        return Undo(f"bring {path} back from a backup, or: metachat drift --accept {shlex.quote(path)}", [])
+        accept = f"metachat drift --accept {shlex.quote(f'file {path}')}"
+        return Undo(f"see what changed it, and mend it; or, if it is right: {accept}", [])
     return Undo(PROVISION, [*aside(path), *_after(path)])
 
 

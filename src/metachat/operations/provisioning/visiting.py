@@ -46,15 +46,20 @@ class Look:
         after = take(self.order, self.host, self.declared.files.keys() | self.declared.links.keys())
         if after is None:
             return None
-        known = self.background
-        settled = (
-            background.first(after, self.declared) if known is None or self.before is None
-            else background.grown(known, self.before, after, self.declared)
-        )  # fmt: skip
+        settled = self._settled(after)
         expectation = msgspec.json.encode(self._expectation(settled, after))
         if after.get("expectation", "").encode() != expectation:
             _leave(self.order, self.host, expectation)
         return settled
+
+    def _settled(self, after: dict[str, Any]) -> Background:
+        known = self.background
+        if known is not None and self.before is not None:
+            return background.grown(known, self.before, after, self.declared)
+        try:
+            return background.first(after, self.declared)
+        except background.InventoryIncomplete as refusal:
+            raise PyinfraError(f"{refusal.sentence} {refusal.detail}") from refusal
 
     def _expectation(self, settled: Background, after: dict[str, Any]) -> Expectation:
         return Expectation(
