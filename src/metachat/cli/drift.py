@@ -13,9 +13,7 @@ from metachat.operations import site as sites
 from metachat.operations.drift.model import Finding
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Here = Annotated[
-    bool, typer.Option("--self", help="On a server: compare it with what was left here.")
-]
+Here = Annotated[bool, typer.Option("--self", help="On a server: compare it with what was left here.")]
 Accept = Annotated[
     str, typer.Option(help="Make this difference part of its server's background, as it is written below.")
 ]
