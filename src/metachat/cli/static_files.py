@@ -22,4 +22,4 @@ def static_files(folder: Annotated[Path, typer.Argument(help="Where to; what lie
         path.write_bytes(file.plain)
         Path(f"{path}.gz").write_bytes(file.compressed)
         if brotli is not None:
-            subprocess.run([brotli, "--best", "--force", "--keep", str(path)], check=True, timeout=60)
+            subprocess.run([brotli, "--best", "--force", "--keep", str(path)], check=True, timeout=60, env={})

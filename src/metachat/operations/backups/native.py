@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from metachat.foundation.settings.clean import without_secrets
 from metachat.operations.backups.contract import Facts, ProgramFailed, Reading
 from metachat.operations.backups.database import Server
 from metachat.operations.local import binaries
@@ -59,7 +60,8 @@ def best_codec(server: Server) -> str:
         "none",
     ]
     # It looks at what it is asked for before it connects, which here leads nowhere.
-    done = subprocess.run([*argv, "-h", "/nonexistent"], capture_output=True, check=False, timeout=30)
+    done = subprocess.run([*argv, "-h", "/nonexistent"], capture_output=True, check=False, timeout=30,
+                          env=without_secrets())  # fmt: skip
     return "gzip" if b"does not support" in done.stderr else "zstd"
 
 

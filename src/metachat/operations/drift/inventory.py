@@ -255,7 +255,7 @@ def units() -> dict[str, Any]:
     if instances:
         # An instance has no file of its own: whether it starts by itself is asked for.
         ran = subprocess.run(["/usr/bin/systemctl", "is-enabled", *instances], capture_output=True, text=True,
-                             timeout=30, check=False)  # fmt: skip
+                             timeout=30, check=False, env={"LC_ALL": "C"})  # fmt: skip
         for name, state in zip(instances, ran.stdout.split(), strict=False):
             found[name]["file"] = state
     _mark_packaged(found)
