@@ -7,13 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import httpx
 import pytest
 
+from metachat.operations.backups import memory
 from metachat.operations.monitoring import statuses
+from metachat.operations.monitoring.statuses import Status
 from tests.conftest import Databases
 from tests.monitoring.tls import certificate, serving_tls
 
@@ -129,3 +132,17 @@ async def test_the_api_tells_how_the_database_is(
         await asyncio.sleep(0.2)
     assert "metachat_queue_jobs" not in shown, "what is not known is not told"
     await cluster_connection.execute(f'ALTER DATABASE "{databases.name}" WITH CONNECTION LIMIT -1')
+
+
+def test_what_backups_remember_of_themselves_is_shown(tmp_path: Path) -> None:
+    assert statuses.read(tmp_path, "backup") is None
+    moment = datetime(2026, 11, 1, tzinfo=UTC)
+    memory.remember(tmp_path / "backups", backup_at=moment, backup_failure="target_away", canary_at=moment)
+    memory.remember(tmp_path / "backups", drill_at=moment, drill_verdict="failed", failure="target_away")
+    assert statuses.read(tmp_path, "backup") == Status(ok=False, ok_at=moment.timestamp(), count=None)
+    assert statuses.read(tmp_path, "drill") == Status(ok=False, ok_at=None, count=None)
+    assert statuses.read(tmp_path, "canary") == Status(ok=True, ok_at=moment.timestamp(), count=None)
+    assert statuses.read(tmp_path, "archive") == Status(ok=False, ok_at=None, count=None)
+    memory.remember(tmp_path / "backups", drill_verdict="passed")
+    assert statuses.read(tmp_path, "drill") == Status(ok=True, ok_at=moment.timestamp(), count=None)
+    assert statuses.read(tmp_path, "drift") is None
