@@ -13,7 +13,7 @@ export UV_NO_PROGRESS = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-alerts check bench soak fmt reference
+.PHONY: help setup setup-dev run test test-servers test-alerts check bench soak fmt reference
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
@@ -28,7 +28,11 @@ run: setup ## Set up and start; ARGS="--port 9000" passes options to `metachat u
 
 test: setup-dev ## Run all tests; ARGS="tests/local -k down" chooses
 	@infra/test_tools.sh
-	$(BIN)/pytest -n 2 -m "not soak and not alerts" $(ARGS)
+	$(BIN)/pytest -n 2 -m "not soak and not servers and not alerts" $(ARGS)
+
+test-servers: setup-dev ## Provision throwaway Debian servers and test them (root, systemd-nspawn)
+	@infra/server_tools.sh
+	$(BIN)/pytest -m servers --timeout 1200 tests/servers $(ARGS)
 
 test-alerts: setup-dev ## Make each fault, and receive its alert from real Prometheus and Alertmanager
 	@infra/test_tools.sh

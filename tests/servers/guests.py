@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -103,6 +104,11 @@ class Fleet:
         return CACHE / f"archives{self.lane or ''}"
 
     @property
+    def group(self) -> str:
+        """How the names of its servers' control groups begin."""
+        return f"metachat-tests-{self.lane}-"
+
+    @property
     def key(self) -> Path:
         """The private SSH key that every server takes from its birth."""
         return self.folder / "id_ed25519"
@@ -124,6 +130,11 @@ class Guest:
     name: str
     address: str
     process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def machine(self) -> str:
+        """Its name on this machine, which its network device here has too."""
+        return f"{self.name}{self.fleet.lane or ''}"
 
     @property
     def folder(self) -> Path:
@@ -190,14 +201,18 @@ class Guest:
             _run("mount", "-t", "tmpfs", "tmpfs", "/run/systemd")
         archives = self.fleet.archives
         (archives / "partial").mkdir(parents=True, exist_ok=True)
-        groups = [Path("/sys/fs/cgroup", controller, self.name) for controller in _CONTROLLERS]
+        groups = [
+            Path("/sys/fs/cgroup", controller, f"{self.fleet.group}{self.name}")
+            for controller in _CONTROLLERS
+        ]
         for group in groups:
             _empty(group)
             group.mkdir()
         join = "".join(f"echo $$ > {group}/cgroup.procs; " for group in groups)
         command = [
-            "systemd-nspawn", "-q", "-D", str(self.root), "-M", self.name, "-b", "--register=no",
-            "--keep-unit", f"--network-bridge={self.fleet.bridge}", "--resolv-conf=off", "--link-journal=no",
+            "systemd-nspawn", "-q", "-D", str(self.root), "-M", self.machine, "-b",
+            "--register=no", "--keep-unit",
+            f"--network-bridge={self.fleet.bridge}", "--resolv-conf=off", "--link-journal=no",
             "--capability=CAP_BPF", "--system-call-filter=bpf", "--console=read-only",
             f"--bind={archives}:/var/cache/apt/archives",
         ]  # fmt: skip
@@ -265,8 +280,12 @@ class Guest:
             self.process.kill()
             self.process.wait(timeout=10)
         self.process = None
-        for controller in _CONTROLLERS:
-            _empty(Path("/sys/fs/cgroup", controller, self.name))
+        for group in self._groups():
+            _empty(group)
+
+    def _groups(self) -> list[Path]:
+        name = f"{self.fleet.group}{self.name}"
+        return [Path("/sys/fs/cgroup", controller, name) for controller in _CONTROLLERS]
 
     def destroy(self) -> None:
         """Kill it and delete its disk."""
@@ -277,26 +296,77 @@ class Guest:
 
 @contextlib.contextmanager
 def fleet(folder: Path, lane: int = 0) -> Iterator[Fleet]:
-    """A network for servers; they and it are gone afterwards."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """A network for servers; they and it are gone afterwards. Fleets of one lane wait for each other."""
     servers = Fleet(folder, lane)
-    _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(servers.key))
-    forwarding = Path("/proc/sys/net/ipv4/ip_forward")
-    before = forwarding.read_text()
-    _unplug(servers)
+    with _alone(lane), _ending_in_order():
+        _sweep(servers)
+        folder.mkdir(parents=True, exist_ok=True)
+        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(servers.key))
+        forwarding = Path("/proc/sys/net/ipv4/ip_forward")
+        before = forwarding.read_text()
+        try:
+            _plug(servers)
+            forwarding.write_text("1")
+            yield servers
+        finally:
+            for guest in servers.guests:
+                guest.destroy()
+            _unplug(servers)
+            if not any(Path("/sys/class/net").glob(f"{BRIDGE}*")):
+                forwarding.write_text(before)
+
+
+@contextlib.contextmanager
+def _alone(lane: int) -> Iterator[None]:
+    """Wait for the end of another fleet on this machine: a lane has one bridge."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"fleet-{lane}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let SIGTERM end a run as an exception does, so that everything is taken down."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(*_: object) -> None:
+        raise SystemExit(143)
+
+    before = signal.signal(signal.SIGTERM, leave)
     try:
-        _run("ip", "link", "add", servers.bridge, "type", "bridge")
-        _run("ip", "addr", "add", f"{servers.network}.1/24", "dev", servers.bridge)
-        _run("ip", "link", "set", servers.bridge, "up")
-        forwarding.write_text("1")
-        _run("nft", "-f", "-", stdin=_firewall(servers))
-        yield servers
+        yield
     finally:
-        for guest in servers.guests:
-            guest.destroy()
-        _unplug(servers)
-        if not any(Path("/sys/class/net").glob(f"{BRIDGE}*")):
-            forwarding.write_text(before)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _sweep(servers: Fleet) -> None:
+    """Take away what a run left that was killed: its processes, mounts, disks and network."""
+    for controller in _CONTROLLERS:
+        for group in Path("/sys/fs/cgroup", controller).glob(f"{servers.group}*"):
+            _empty(group)
+    for line in Path("/proc/mounts").read_text().splitlines():
+        place = line.split()[1]
+        if f"/{folder_prefix(servers.lane)}" in place:
+            subprocess.run(["umount", "-R", "-l", place], check=False, capture_output=True)
+    for left in servers.folder.parent.glob(f"{folder_prefix(servers.lane)}*"):
+        if left != servers.folder and not any(os.path.ismount(root) for root in left.glob("*/root")):
+            shutil.rmtree(left, ignore_errors=True)
+    _unplug(servers)
+
+
+def folder_prefix(lane: int = 0) -> str:
+    """How the folder of a fleet begins, so that a later one can tell what was left by it."""
+    return f"metachat-fleet-{lane}-"
+
+
+def _plug(servers: Fleet) -> None:
+    _run("ip", "link", "add", servers.bridge, "type", "bridge")
+    _run("ip", "addr", "add", f"{servers.network}.1/24", "dev", servers.bridge)
+    _run("ip", "link", "set", servers.bridge, "up")
+    _run("nft", "-f", "-", stdin=_firewall(servers))
 
 
 def _firewall(servers: Fleet) -> str:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,9 +80,12 @@ class Arrival:
     folder: str
 
 
-def arrive(server: Server, door: Door) -> Arrival:
-    """Find who lets us in: the site's operator, else a bare server's user; raises ArrivalRefused."""
-    user = _user(server, door)
+def arrive(server: Server, door: Door, users: Sequence[str]) -> Arrival:
+    """Find which of these users may enter, the likeliest first: who knocks in vain is soon banned.
+
+    Raises ArrivalRefused.
+    """
+    user = _user(server, door, users)
     _may_be_root(server, door, user)
     cores = _fit(server, door, user)
     # What passes through it on its way to its place may be a secret.
@@ -113,11 +117,11 @@ def ssh(
         raise Unreachable(server, f"no end within {_SECONDS} s.", "See what it is busy with.") from error
 
 
-def _user(server: Server, door: Door) -> str:
+def _user(server: Server, door: Door, users: Sequence[str]) -> str:
     if not door.key.is_file():
         raise KeyRefused(server, f"there is no key {door.key} here.", "Name another one with --key.")
     said = ""
-    for user in dict.fromkeys((server.user, server.first_user)):
+    for user in dict.fromkeys(users):
         answer = ssh(server, door, user, "true")
         if answer.returncode == 0:
             return user
@@ -131,9 +135,8 @@ def _user(server: Server, door: Door) -> str:
             raise Unreachable(
                 server, said or "no answer.", "Check address, port and firewall; then run this again."
             )
-    users = " nor ".join(dict.fromkeys((server.user, server.first_user)))
     raise KeyRefused(
-        server, f"neither {users} may enter with {door.key}.",
+        server, f"neither {' nor '.join(dict.fromkeys(users))} may enter with {door.key}.",
         "Put its public half into authorized_keys there, or name another key with --key.",
     )  # fmt: skip
 

@@ -3,6 +3,8 @@
 Reads an Order from standard input, and writes one JSON line for each thing that it tells.
 """
 
+import ctypes
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -37,9 +39,12 @@ from metachat.operations.provisioning.order import (  # noqa: E402
 from metachat.operations.provisioning.steps import every, strays  # noqa: E402
 from metachat.operations.provisioning.visiting import Look  # noqa: E402
 
+_PR_SET_PDEATHSIG = 1
+
 
 def main() -> int:
     """Visit the server of the order on standard input."""
+    _end_with_parent()
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     try:
         return _visit(order)
@@ -51,6 +56,11 @@ def main() -> int:
     except PyinfraError as error:
         _tell(Failed("failed", str(error)))
     return 1
+
+
+def _end_with_parent() -> None:
+    """Whoever sent us may be killed: then nobody hears any more what we do."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _visit(order: Order) -> int:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -68,6 +69,10 @@ _SIGNS: tuple[tuple[type[ProvisioningFailed], tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 
+# The longest single step, the installation of the environment, takes minutes on a slow machine.
+_SILENCE = 900
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """How a server's visit went: how many steps there were, and what changed."""
@@ -120,7 +125,7 @@ def _order(site: Site, server: Server, mode: Mode, means: Means, release: Releas
     archive.write_bytes(release.archive)
     lock.write_text(release.lock)
     door = means.door
-    arrival = arrive(server, door)
+    arrival = arrive(server, door, _users(server, means.data))
     return Order(
         site=site, server=server, mode=mode, release=release.name, environment=release.environment,
         archive=str(archive), lock=str(lock), proxy=_caddy(), key=str(door.key),
@@ -128,6 +133,12 @@ def _order(site: Site, server: Server, mode: Mode, means: Means, release: Releas
         cores=arrival.cores, folder=arrival.folder,
         secrets=dict(means.secrets), background=background.kept(means.data, server.name),
     )  # fmt: skip
+
+
+def _users(server: Server, data: Path) -> tuple[str, str]:
+    """Who lets us in: the user of a bare server first, until a visit came to its end."""
+    users = (server.first_user, server.user)
+    return users[::-1] if (data / "entered" / server.name).exists() else users
 
 
 def _caddy() -> str:
@@ -151,6 +162,9 @@ def _visit(order: Order, data: Path, say: Callable[[str, Told], None]) -> Visit:
             if isinstance(told, Step):
                 steps += 1
                 changed += [told.name] if told.change else []
+    if order.mode == "apply":
+        (data / "entered").mkdir(exist_ok=True)
+        (data / "entered" / order.server.name).touch()
     return Visit(order.server.name, steps, changed)
 
 
@@ -175,15 +189,30 @@ def _child(order: Order) -> Iterator[Told]:
         process.stdin.write(msgspec.json.encode(order))
         process.stdin.close()
         done = False
-        for line in process.stdout:
+        for line in _within(_SILENCE, process):
             told: Told = msgspec.json.decode(line, type=Told)
             done = done or isinstance(told, Done | Failed)
             yield told
         if not done:
-            yield Failed("ended", process.stderr.read().decode()[-6000:])
+            said = process.stderr.read().decode()[-6000:]
+            yield Failed("ended", said or f"nothing was heard for {_SILENCE} s: timed out.")
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=5)
         process.kill()
         process.wait()
+
+
+def _within(seconds: float, process: "subprocess.Popen[bytes]") -> Iterator[bytes]:
+    """The lines of a process; it is ended when it is silent for so long, as when a connection got lost."""
+    assert process.stdout is not None
+    while True:
+        watch = threading.Timer(seconds, process.kill)
+        watch.daemon = True
+        watch.start()
+        line = process.stdout.readline()
+        watch.cancel()
+        if not line:
+            return
+        yield line

@@ -27,6 +27,7 @@ roles = ["proxy", "app", "worker", "database"]
 [tls]
 issuer = {issuer}                # "acme", or "internal": the proxy's own authority, for closed networks
 # http3 = false                  # opens UDP 443
+# directory = ""                 # another ACME directory than the usual one
 
 [secrets]
 store = {store}                  # from this file's folder on; see `metachat secrets`
@@ -48,6 +49,9 @@ store = {store}                  # from this file's folder on; see `metachat sec
 # target = "s3://bucket/prefix"
 # endpoint = ""
 # region = ""
+# keep_daily = 7
+# keep_weekly = 5
+# keep_monthly = 12
 
 # [[alerts]]
 # name = "on-call"

@@ -53,6 +53,8 @@ def set_up(order: Order) -> None:
     for key, value in _LOGIN.items():
         files.line(name=f"new accounts: {key}", path="/etc/login.defs", line=rf"^#?{key}\s.*",
                    replace=f"{key} {value}")  # fmt: skip
+    files.line(name="packages are checked weekly", path="/etc/default/debsums", line=r"^CRON_CHECK=.*",
+               replace="CRON_CHECK=weekly")  # fmt: skip
     journal = any_of(placed["/etc/systemd/journald.conf.d/metachat.conf"])
     systemd.service(name="journal is kept so", service="systemd-journald", restarted=True, _if=journal)
     _upgrades(any_of(placed["/etc/systemd/system/unattended-upgrades.service.d/metachat.conf"]))

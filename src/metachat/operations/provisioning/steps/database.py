@@ -21,7 +21,9 @@ def set_up(order: Order) -> None:
     apt.packages(name="Postgres", packages=["postgresql-17", "postgresql-17-pgvector"], no_recommends=True)
     memory = int(host.get_fact(Memory) or 1024)
     settings = render("postgresql.conf", memory=memory, server=order.server)
-    tuned = place("Postgres settings", settings, f"{_FOLDER}/conf.d/metachat.conf")
+    tuned = place("Postgres settings", settings, f"{_FOLDER}/conf.d/metachat.conf", "640", "postgres")
+    for name in ("postgresql.conf", "start.conf", "pg_ctl.conf"):
+        files.file(name=f"{name} is for Postgres", path=f"{_FOLDER}/{name}", mode="640")
     unit = place("Postgres comes back", render("postgresql.service.conf", memory=memory), _UNIT)
     systemd.daemon_reload(name="Postgres's unit is read", _if=any_of(unit))
     systemd.service(name="Postgres is up", service=_SERVICE, running=True, enabled=True)

@@ -24,7 +24,7 @@ def _bans(order: Order) -> None:
     sign_ins = place(
         "failed sign-ins", render("fail2ban-metachat.conf"), "/etc/fail2ban/filter.d/metachat.conf"
     )
-    jails = place("jails", render("jail.conf", server=order.server), "/etc/fail2ban/jail.d/zz-metachat.conf")
+    jails = place("jails", render("jail.conf", server=order.server), "/etc/fail2ban/jail.local")
     systemd.daemon_reload(name="fail2ban's unit is read", _if=any_of(unit))
     systemd.service(name="fail2ban is up", service="fail2ban", running=True, enabled=True)
     changed = any_of(unit, sign_ins, jails)

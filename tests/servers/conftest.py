@@ -1,0 +1,59 @@
+"""One server for the whole suite, provisioned as its operator does it: over SSH, by the command line."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.servers import guests
+from tests.servers.sites import Live, Operator
+
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep these out of `make test`; each may wait for the server to be made."""
+    reason = guests.missing()
+    for item in items:
+        if _HERE in Path(item.path).parents:
+            item.add_marker(pytest.mark.servers)
+            item.add_marker(pytest.mark.timeout(1200))
+            if reason is not None:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Iterator[guests.Fleet]:
+    """A network for throwaway servers."""
+    folder = Path(tempfile.mkdtemp(prefix=guests.folder_prefix(), dir="/var/lib"))
+    try:
+        with guests.fleet(folder) as servers:
+            yield servers
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def operator(fleet: guests.Fleet) -> Operator:
+    """The person who runs the site."""
+    home = fleet.folder / "operator"
+    home.mkdir()
+    return Operator(home, fleet.key)
+
+
+@pytest.fixture(scope="session")
+def live(fleet: guests.Fleet, operator: Operator) -> Live:
+    """A bare server made into the site."""
+    guest = fleet.boot("alpha")
+    operator.writes_site(guest.address)
+    began = time.monotonic()
+    ran = operator.provisions()
+    assert ran.returncode == 0, f"{ran.stderr}\n{ran.stdout}"
+    seconds = time.monotonic() - began
+    authority = fleet.folder / "authority.crt"
+    site = Live(guest, operator, seconds, authority)
+    authority.write_text(site.root("cat /var/lib/caddy/pki/authorities/local/root.crt"))
+    site.opens_chat()
+    return site

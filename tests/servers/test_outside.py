@@ -1,0 +1,71 @@
+"""What the world's own tools say of the site: testssl.sh of its TLS, Mozilla's observatory of its headers."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.servers.guests import CACHE, Fleet
+from tests.servers.sites import DOMAIN, Live
+
+# What an authority of our own cannot have: nobody outside knows it, and it publishes no revocations.
+UNAVOIDABLE = ("neither CRL nor OCSP", "certificate does not match", "self signed", "chain incomplete")
+OBSERVATORY = "@mdn/mdn-http-observatory@1.4.8"
+
+
+def test_tls_earns_an_a(live: Live, fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    visitor = fleet.boot("gamma")
+    install = "apt-get update -qq && apt-get install -y -qq --no-install-recommends testssl.sh"
+    if visitor.ssh(install, seconds=300, check=False).returncode != 0:
+        pytest.skip("testssl.sh cannot be installed from the package mirror")
+    visitor.ssh(f"echo '{live.guest.address} {DOMAIN}' >> /etc/hosts")
+    visitor.ssh("cat > /root/authority.crt", stdin=live.authority.read_text())
+    run = f"testssl --quiet --color 0 --warnings off --add-ca /root/authority.crt {DOMAIN}"
+    said = visitor.ssh(run, seconds=600, check=False).stdout
+    grade = re.search(r"Overall Grade\s+(\S+)", said)
+    found = [line.strip() for line in said.splitlines() if re.search(r"NOT ok|WARN|VULNERABLE", line)]
+    with capsys.disabled():
+        print(f"\ntestssl.sh: grade {grade and grade.group(1)}; findings: {found or 'none'}")
+    assert grade is not None, said[-3000:]
+    assert grade.group(1) in ("A", "A+")
+    assert [line for line in found if not any(one in line for one in UNAVOIDABLE)] == []
+
+
+def test_headers_earn_an_a_plus(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
+    tool = _observatory()
+    hosts = live.operator.folder / "hosts"
+    hosts.write_text(f"127.0.0.1 localhost\n{live.guest.address} {DOMAIN}\n")
+    scan = f"mount --bind {hosts} /etc/hosts && exec node {tool}/src/scan.js {DOMAIN}"
+    ran = subprocess.run(
+        ["unshare", "-m", "sh", "-c", scan], capture_output=True, text=True, timeout=120, cwd=tool,
+        env={**os.environ, "NODE_EXTRA_CA_CERTS": str(live.authority)},
+    )  # fmt: skip
+    assert ran.returncode == 0, f"{ran.stdout[-2000:]}{ran.stderr[-2000:]}"
+    scanned = json.loads(ran.stdout)["scan"]
+    with capsys.disabled():
+        print(f"\nobservatory: {scanned['grade']}, score {scanned['score']}")
+    assert scanned["grade"] == "A+"
+
+
+def _observatory() -> Path:
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("the observatory needs node and npm")
+    home = CACHE / "observatory"
+    tool = home / "node_modules/@mdn/mdn-http-observatory"
+    if not (tool / "src/scan.js").exists():
+        home.mkdir(parents=True, exist_ok=True)
+        install = ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(home)]
+        ran = subprocess.run(
+            [npm, *install, OBSERVATORY], capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        if ran.returncode != 0:
+            pytest.skip(f"the observatory cannot be installed: {ran.stderr[-300:]}")
+    (tool / "conf").mkdir(exist_ok=True)
+    preloaded = tool / "conf/hsts-preload.json"
+    if not preloaded.exists():
+        preloaded.write_text("{}")
+    return tool

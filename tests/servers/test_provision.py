@@ -1,0 +1,121 @@
+"""A bare Debian server becomes a site that answers, with one command; a second one changes nothing."""
+
+import asyncio
+import time
+
+from tests.servers.sites import DOMAIN, Live
+
+# Of the scan from outside: two thousand at a time, each for half a second.
+_AT_ONCE, _PATIENCE = 2000, 0.5
+
+
+def test_a_bare_server_answers_a_customer(live: Live, capsys) -> None:
+    began = time.monotonic()
+    said = live.answer_to("How many days do I have to return a tent?")
+    seconds = live.seconds + time.monotonic() - began
+    with capsys.disabled():
+        print(f"\nbare server to an answer over HTTPS: {seconds:.0f} s (limit 600 s)")
+    assert "45 days" in said["text"]
+    assert said["sources"]
+    assert seconds <= 600
+
+
+def test_a_second_run_changes_nothing(live: Live, capsys) -> None:
+    began = time.monotonic()
+    ran = live.operator.provisions()
+    seconds = time.monotonic() - began
+    with capsys.disabled():
+        print(f"\nsecond run: {ran.stdout.splitlines()[0]} {seconds:.0f} s (limit 60 s)")
+    assert "0 changes" in ran.stdout, ran.stdout
+    assert seconds <= 60
+
+
+def test_the_plan_tells_what_a_hand_did_and_changes_nothing(live: Live) -> None:
+    live.root("echo '# by hand' >> /etc/caddy/Caddyfile")
+    for _ in range(2):  # what the first plan would have mended, the second would not find
+        planned = live.operator.provisions("--plan")
+        assert "Caddyfile" in planned.stdout
+        assert "proxy takes its settings" in planned.stdout
+    assert "by hand" in live.root("cat /etc/caddy/Caddyfile")
+    assert "Caddyfile" in live.operator.provisions().stdout
+    assert "by hand" not in live.root("cat /etc/caddy/Caddyfile")
+
+
+def test_every_run_is_in_the_journal(live: Live) -> None:
+    told = (live.operator.folder / "data/journal.jsonl").read_text()
+    assert '"provision apply", "about": "alpha", "result": "ok"' in told
+    assert '"provision secrets"' in told
+
+
+def test_only_ssh_and_the_site_answer_from_outside(live: Live) -> None:
+    listening = live.root("ss -Htln")
+    assert "127.0.0.1:5432" in listening  # they run, and only the machine itself reaches them
+    assert "127.0.0.1:8101" in listening
+    assert asyncio.run(_open_ports(live.guest.address)) == {22, 80, 443}
+
+
+def test_figures_and_the_operators_door_are_closed(live: Live) -> None:
+    assert live.request("GET", "/health/ready")[0] == 200
+    for path in ("/metrics", "/api/v1/operator/tenants", "/metrics/x"):
+        assert live.request("GET", path)[0] == 404
+    assert "metachat_http_requests" in live.root("curl -s http://127.0.0.1:8101/metrics")
+
+
+def test_pages_come_with_their_headers(live: Live) -> None:
+    _, page, _ = live.request("GET", "/sign-in")
+    policy = page["content-security-policy"]
+    assert "unsafe" not in policy
+    assert policy.count("default-src") == 1
+    assert page["strict-transport-security"].startswith("max-age=63072000")
+    assert {"permissions-policy", "cross-origin-opener-policy", "cross-origin-resource-policy"} <= page.keys()
+    assert "server" not in page
+    # What the application leaves unsaid, the proxy says: here for the door of providers.
+    assert "content-security-policy" in live.request("GET", "/hooks/x")[1]
+
+
+def test_files_of_pages_come_compressed_and_stay(live: Live) -> None:
+    address = live.root("cd /opt/metachat/static && find -name app.css | head -1").strip().lstrip(".")
+    for encoding in ("br", "gzip"):
+        status, headers, _ = live.request("GET", f"/static{address}", **{"Accept-Encoding": encoding})
+        assert (status, headers["content-encoding"]) == (200, encoding)
+        assert "immutable" in headers["cache-control"]
+    status, headers, _ = live.request("GET", "/static/000000000000/app.css")
+    assert (status, headers["cache-control"]) == (200, "no-cache")
+    # Pages hold tokens beside words of strangers: compressed, they could be guessed.
+    assert "content-encoding" not in live.request("GET", "/sign-in", **{"Accept-Encoding": "gzip, zstd"})[1]
+
+
+def test_bodies_are_limited_by_route(live: Live) -> None:
+    for path, fits, too_much in (("/hooks/x", 2_900_000, 3_100_000), ("/sign-in", 900_000, 1_100_000)):
+        assert live.request("POST", path, b"x" * fits)[0] != 413
+        assert live.request("POST", path, b"x" * too_much)[0] == 413
+
+
+def test_the_log_keeps_no_token(live: Live) -> None:
+    live.request("GET", "/sign-in?next=canary-in-query", Cookie="session=canary-in-cookie")
+    log = live.root("journalctl -u caddy -o cat --since -5min")
+    assert "/sign-in" in log
+    assert "canary" not in log
+
+
+def test_http_leads_to_https(live: Live) -> None:
+    answer = live.root(
+        f"curl -s -o /dev/null -w '%{{http_code}} %{{redirect_url}}' -H 'Host: {DOMAIN}' http://127.0.0.1/x"
+    )
+    assert answer == f"308 https://{DOMAIN}/x"
+
+
+async def _open_ports(address: str) -> set[int]:
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def answers(port: int) -> bool:
+        async with gate:
+            try:
+                _, writer = await asyncio.wait_for(asyncio.open_connection(address, port), _PATIENCE)
+            except (TimeoutError, OSError):
+                return False
+            writer.close()
+            return True
+
+    found = await asyncio.gather(*(answers(port) for port in range(1, 65536)))
+    return {port for port, is_open in enumerate(found, 1) if is_open}
