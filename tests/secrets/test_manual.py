@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from metachat.cli.secrets import app, single
+from metachat.foundation import key_records
 from metachat.foundation.errors import EXIT, Refusal
 from metachat.operations import journal, secrets
+from metachat.operations.keys import model, verbs
 from metachat.operations.secrets import opening
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "secrets.md").read_text()
@@ -19,7 +21,7 @@ ROWS = dict(re.findall(r"^\| \*(.+?)\* \| (\d+) \|", MANUAL, re.MULTILINE))
 def refusals() -> list[type[Refusal]]:
     """Every refusal that the secrets' modules, the journal and the verbs declare, but their base."""
     names = [module.name for module in pkgutil.iter_modules(secrets.__path__, f"{secrets.__name__}.")]
-    modules = [journal, single, *map(importlib.import_module, names)]
+    modules = [journal, single, key_records, model, verbs, *map(importlib.import_module, names)]
     declared = {
         value
         for module in modules

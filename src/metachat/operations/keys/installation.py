@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from metachat.foundation.keyring import Keyring
@@ -15,6 +15,7 @@ from metachat.operations import journal
 from metachat.operations.keys.model import Holder
 from metachat.operations.local import state
 from metachat.operations.secrets import Place, Store, StoreReadOnly, handing, open_store
+from metachat.operations.secrets.known import DATABASES
 
 # As the owner of the tables: the roles of api and worker may not change all that is moved.
 DATABASE = "owner_database_url"
@@ -33,19 +34,20 @@ class Installation:
         """The data folder of this machine."""
         return self.place.data_dir
 
-    @property
-    def store(self) -> Store:
-        """The store of the secrets."""
+    def store(self, name: str) -> Store:
+        """The store that has a secret: addresses of the embedded database never leave the data folder."""
+        if name in DATABASES and (self.data / "postgres").is_dir():
+            return open_store(replace(self.place, address=""))
         return open_store(self.place)
 
     def database(self, name: str = DATABASE) -> str:
         """The address of the database: as this process was given it, or from the store."""
         given = of_process(self.place.environ).text(name)
-        return given or self.store.get(name).reveal()
+        return given or self.store(name).get(name).reveal()
 
     def ring(self, name: str) -> Keyring:
         """The keys of a name that the store has."""
-        return Keyring.of(self.store.get(name))
+        return Keyring.of(self.store(name).get(name))
 
     def keep(self, name: str, value: Secret) -> None:
         """Put a value into the store, and where processes of `metachat up` read it at their next start.
@@ -53,12 +55,12 @@ class Installation:
         Raises StoreReadOnly where something else than the store says what the processes get.
         """
         given = of_process(self.place.environ).values.get(name)
-        if given is not None and given.text and given.source.startswith("environment"):
+        if given is not None and given.text and (given.source == "environment" or given.told_as):
             raise StoreReadOnly(
                 f"{name} is given in the environment, which would go on to win over the store.",
                 f"Take METACHAT_{name.upper()} out of the environment, and put it into the store.",
             )
-        self.store.put(name, value)
+        self.store(name).put(name, value)
         handing.renew(name, value, handing.default_folder(self.data))
 
     def note(self, what: str, about: str) -> None:

@@ -39,7 +39,7 @@ _READERS = {"database_url": "api", "worker_database_url": "worker", "owner_datab
 
 async def rotate(there: Installation, name: str) -> str:
     """Give a role of the database a new password, or finish what was begun; raises ProcessesBehind."""
-    address = there.store.get(name).reveal()
+    address = there.store(name).get(name).reveal()
     used = unquote(urlsplit(address).username or "")
     other = _other(DATABASES[name], used)
     async with _superuser(there) as connection:

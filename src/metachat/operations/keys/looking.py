@@ -30,7 +30,7 @@ class Looked:
 
 async def look(there: Installation) -> Looked:
     """Look at everything; opens every encrypted row. Raises Fault, StoreRefusal, OSError, PostgresError."""
-    stored = read_all(there.store)
+    stored = read_all(there.store(moving.NAME))
     rings = {name: Keyring.of(stored[name]) for name in NAMES if name in stored}
     async with open_ledger(there.database()) as ledger:
         return Looked(
