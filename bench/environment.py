@@ -15,6 +15,8 @@ from pathlib import Path
 
 import httpx
 
+from metachat.operations.local.postgres import Cluster
+
 
 @dataclass(frozen=True)
 class Site:
@@ -56,6 +58,8 @@ def running_platform(*arguments: str, environment: dict[str, str] | None = None)
         finally:
             supervisor.send_signal(signal.SIGINT)
             supervisor.wait(timeout=60)
+            # For root, its database lies in a folder of its own.
+            Cluster(data / "postgres").destroy()
 
 
 def _await_greeting(site: Site, log: Path) -> None:
