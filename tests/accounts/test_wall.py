@@ -17,6 +17,8 @@ OUTSIDE = {
     "throttles": "counts tries under hashed keys, and holds no tenant's data",
     "schema_migrations": "says which migrations ran",
     "key_records": "the fingerprints of the platform's own keys",
+    "paces": "how far providers' limits are used up, under keys that the application never reads",
+    "traffic_progress": "how far the inbox has been counted: a time and a number",
     "key_holders": "which process of the platform holds which keys",
 }
 # Their own policies are stricter than a tenant's column: a row is revealed to whom it concerns.
