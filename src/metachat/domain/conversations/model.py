@@ -126,9 +126,7 @@ class Gathered:
     @property
     def asks(self) -> bool:
         """Tell whether there is anything in words to answer: a file, a place or a card alone asks nothing."""
-        return any(
-            one.form not in _UNASKING and not one.detail.get("wordless") for one in self.unanswered
-        )
+        return any(one.form not in _UNASKING and not one.detail.get("wordless") for one in self.unanswered)
 
 
 @dataclass(frozen=True, slots=True)

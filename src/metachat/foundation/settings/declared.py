@@ -142,14 +142,14 @@ DECLARED: dict[str, Declared] = {
         "s3:your-bucket/metachat?endpoint=https://s3.example.com&region=eu-central-1", default="",
         otherwise="no backups", read_by=("up",)),
     "backup_access_key": Declared(
-        "Name of the key that the store of backups asks for.", SECRET_TEXT, "your-backup-access-key", default="",
-        secret=True, read_by=("up",), refused=(production.real_secret,)),
+        "Name of the key that the store of backups asks for.", SECRET_TEXT, "your-backup-access-key",
+        default="", secret=True, read_by=("up",), refused=(production.real_secret,)),
     "backup_secret_key": Declared(
         "The key itself.", SECRET_TEXT, "your-backup-secret-key", default="", secret=True, read_by=("up",),
         refused=(production.real_secret,)),
     "backup_recipients": Declared(
-        "Public age keys that open the backups besides this machine's own: the recovery key in the safe.", TEXT,
-        "age1your-recovery-key", default="", otherwise="this machine only", read_by=("up",)),
+        "Public age keys that open the backups besides this machine's own: the recovery key in the safe.",
+        TEXT, "age1your-recovery-key", default="", otherwise="this machine only", read_by=("up",)),
     "backup_keep": Declared(
         "How many backups are kept for good: one of each day, week and month.", BACKUP_KEEP,
         "7 daily 4 weekly 12 monthly", default="7 daily 4 weekly 12 monthly", read_by=("up",)),

@@ -151,7 +151,9 @@ def fit_names(names: Iterable[str]) -> list[str]:
 def fit_name(name: str) -> str:
     """Return the name when every store can keep it; raises UnfitName."""
     if not _NAME.fullmatch(name):
-        raise UnfitName("What was given is none.", "Use lower-case letters, digits and underscores, as in session_secret.")
+        raise UnfitName(
+            "What was given is none.", "Use lower-case letters, digits and underscores, as in session_secret."
+        )
     return name
 
 

@@ -97,9 +97,7 @@ async def reply(request: AnyRequest, id: FromPath[UUID]) -> Redirect:
     return go(f"{_INBOX}/{id}")
 
 
-@post(
-    _INBOX + "/{id:uuid}/send", status_code=200, request_max_body_size=_REQUEST_LIMIT, opt={"back": _INBOX}
-)
+@post(_INBOX + "/{id:uuid}/send", status_code=200, request_max_body_size=_REQUEST_LIMIT, opt={"back": _INBOX})
 async def send(request: AnyRequest, id: FromPath[UUID]) -> Redirect:
     """Answer a customer as a person, with a file if one was chosen."""
     limit, talk = access.platform_of(request).media_cap + _FORM_ROOM, ConversationId(id)
