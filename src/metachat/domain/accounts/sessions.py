@@ -210,7 +210,8 @@ async def _begin(db: Transaction, tenant: Tenant, user: UserId, attempt: SignIn,
     await db.execute(
         store.ADD_SESSION, tenant=tenant.id, id=id, user=user, csrf_token=csrf_token,
         token_hash=token_hash(token, pepper.current.value), pepper_id=pepper.current.id, now=now,
-        expires_at=expires_at, ip=attempt.address[:64], user_agent=attempt.user_agent.replace("\x00", "")[:256],
+        expires_at=expires_at, ip=attempt.address[:64],
+        user_agent=attempt.user_agent.replace("\x00", "")[:256],
     )  # fmt: skip
     grant = await _grant(db, tenant.id, user, id, csrf_token)
     scope = Scope(tenant=tenant.id, db=db, now=now, actor=grant.actor, member=user)
