@@ -13,6 +13,12 @@ if ! [ -x "$monitoring/usr/bin/prometheus-node-exporter" ] && [ "$(id -u)" -eq 0
     echo "They could not be unpacked, and their tests are skipped." >&2
   fi
 fi
+# Alertmanager looks for its own templates there, and nowhere else.
+templates=/usr/share/prometheus/alertmanager
+if [ -d "$monitoring$templates" ] && ! [ -e "$templates" ] && [ "$(id -u)" -eq 0 ]; then
+  mkdir -p "$(dirname "$templates")"
+  ln -s "$monitoring$templates" "$templates"
+fi
 
 missing=()
 command -v chromium >/dev/null || missing+=(chromium)

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,12 @@ class Live:
         return self.guest.ssh(f"sudo sh -c '{quoted}'", user="operator", seconds=seconds).stdout
 
     def request(
-        self, method: str, path: str, body: Any = None, timeout: float = 30, **headers: str
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 30,
     ) -> tuple[int, dict[str, str], bytes]:
         """Ask the site over HTTPS, trusting its own authority and nothing else."""
         context = ssl.create_default_context(cafile=str(self.authority))
@@ -86,7 +92,7 @@ class Live:
         try:
             content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
             kind = {} if body is None else {"Content-Type": "application/json"}
-            connection.request(method, path, body=content, headers={**kind, **headers})
+            connection.request(method, path, body=content, headers={**kind, **(headers or {})})
             answer = connection.getresponse()
             named = {name.lower(): value for name, value in answer.getheaders()}
             return answer.status, named, answer.read()
@@ -108,7 +114,7 @@ class Live:
     def begins_chat(self) -> dict[str, str]:
         """Begin a conversation; gives the headers of its visitor."""
         status, _, body = self.request(
-            "POST", f"/chat/{self.channel}/sessions", {}, Origin=f"https://{DOMAIN}"
+            "POST", f"/chat/{self.channel}/sessions", {}, {"Origin": f"https://{DOMAIN}"}
         )
         assert status == 201, body
         return {"Authorization": f"Bearer {json.loads(body)['token']}", "Origin": f"https://{DOMAIN}"}
@@ -116,7 +122,7 @@ class Live:
     def says(self, visitor: dict[str, str], text: str, timeout: float = 30) -> int:
         """Send a message; gives its status."""
         message = {"text": text, "client_key": uuid4().hex}
-        return self.request("POST", f"/chat/{self.channel}/messages", message, timeout, **visitor)[0]
+        return self.request("POST", f"/chat/{self.channel}/messages", message, visitor, timeout)[0]
 
     def transcript(self, visitor: dict[str, str]) -> list[dict[str, Any]]:
         """All messages of a visitor's conversation."""
@@ -124,7 +130,7 @@ class Live:
         while True:
             after = found[-1]["seq"] if found else 0
             path = f"/chat/{self.channel}/messages?after={after}"
-            part = json.loads(self.request("GET", path, **visitor)[2])["items"]
+            part = json.loads(self.request("GET", path, None, visitor)[2])["items"]
             if not part:
                 return found
             found += part

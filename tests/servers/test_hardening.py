@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from tests.servers.sites import Live
 
 OWN, DEPENDED_ON = 2.0, 5.0
@@ -15,7 +16,7 @@ EXEMPT = re.compile(
 LYNIS = 80
 
 
-def test_services_are_confined(live: Live, capsys) -> None:
+def test_services_are_confined(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(live.root("systemd-analyze security --no-pager --json=short"))
     found = {row["unit"]: float(row["exposure"]) for row in rows}
     for unit in ("metachat-prepare", "metachat-migrate", "metachat-relieve"):
@@ -32,7 +33,7 @@ def test_services_are_confined(live: Live, capsys) -> None:
     assert {unit: one for unit, one in judged.items() if one > DEPENDED_ON} == {}
 
 
-def test_lynis_is_content(live: Live, capsys) -> None:
+def test_lynis_is_content(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
     live.root("apt-get install -y -qq --no-install-recommends lynis", seconds=300)
     live.root("lynis audit system --quick --no-colors >/dev/null 2>&1 || true", seconds=600)
     live.root("apt-get purge -y -qq lynis")

@@ -59,7 +59,7 @@ def visitors(live: Live) -> list[dict[str, str]]:
     """Customers whose conversations a person took over: nobody answers, so that pace is all."""
     made = [live.begins_chat() for _ in range(PER_SECOND)]
     for visitor in made:
-        assert live.request("POST", f"/chat/{live.channel}/hand-off", {}, **visitor)[0] == 200
+        assert live.request("POST", f"/chat/{live.channel}/hand-off", {}, visitor)[0] == 200
     return made
 
 

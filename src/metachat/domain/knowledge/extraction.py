@@ -85,9 +85,9 @@ async def extract(path: Path, kind: str, limits: Limits | None = None) -> Extrac
 
 def _environment() -> dict[str, str]:
     # No secrets: the child sees only what an interpreter needs. One thread keeps its address space small.
-    kept = {
-        name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ
-    }
+    # On a server the code lies beside its environment, where PYTHONPATH finds it.
+    needed = ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "PYTHONPATH")
+    kept = {name: os.environ[name] for name in needed if name in os.environ}
     return {**kept, "PYTHONSAFEPATH": "1", "RAYON_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,7 +175,7 @@ def _failure(server: Server, told: Failed, steps: int, changed: int) -> Provisio
     return (kinds[0] if kinds else ProvisioningFailed)(detail, server=server.name, step=told.step)
 
 
-def _child(order: Order) -> Iterator[Told]:
+def _child(order: Order) -> Generator[Told]:
     process = subprocess.Popen(
         [sys.executable, "-m", "metachat.operations.provisioning.child"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=without_secrets(),
