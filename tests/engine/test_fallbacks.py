@@ -163,7 +163,8 @@ async def test_a_model_that_hangs_is_not_waited_for(
     first: ModelServer, profile: Profile, reply: Reply, patience: Patience
 ) -> None:
     first.default = reply
-    async with asyncio.timeout(15):
+    # The first one of a process also loads the provider's library.
+    async with asyncio.timeout(60):
         answer, _ = await answered(profile, chain(patience=patience))
     assert answer.text == "Delivery costs €4.90 [1]."
     assert answer.failures[0].code == ModelTimedOut.code
