@@ -162,8 +162,10 @@ async def test_the_first_models_failure_is_told_when_all_fail(
 async def test_a_model_that_hangs_is_not_waited_for(
     first: ModelServer, profile: Profile, reply: Reply, patience: Patience
 ) -> None:
+    # The first question of a process also loads the libraries of both providers.
+    first.default = Reply("broken", status=500, headers=QUICK)
+    await answered(profile, chain())
     first.default = reply
-    # The first one of a process also loads the provider's library.
     async with asyncio.timeout(60):
         answer, _ = await answered(profile, chain(patience=patience))
     assert answer.text == "Delivery costs €4.90 [1]."
