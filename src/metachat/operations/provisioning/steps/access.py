@@ -2,7 +2,7 @@
 
 from io import BytesIO
 
-from pyinfra.operations import server, systemd
+from pyinfra.operations import files, server, systemd
 
 from metachat.operations.provisioning.changes import any_of
 from metachat.operations.provisioning.order import Order
@@ -17,6 +17,8 @@ def set_up(order: Order) -> None:
         name="operator", user=user, shell="/bin/bash", groups=["sudo", "adm"], append=True, ensure_home=True,
         public_keys=order.site.operators, delete_keys=True,
     )  # fmt: skip
+    files.directory(name="operator's home", path=f"/home/{user}", mode="750", user=user, group=user)
+    files.file(name="settings of SSH are root's", path="/etc/ssh/sshd_config", mode="600")
     # Who may write units and configuration is root in all but name, so a list of commands would only pretend;
     # what is given is one account, one key a person, and a record of each command.
     sudo = BytesIO(f"Defaults:{user} log_allowed, use_pty\n{user} ALL=(ALL:ALL) NOPASSWD: ALL\n".encode())

@@ -18,6 +18,7 @@ PACKAGES = (
     "ca-certificates", "curl", "python3-venv", "sudo", "nftables", "fail2ban", "python3-systemd",
     "unattended-upgrades", "needrestart", "systemd-timesyncd", "tzdata", "openssl", "procps", "brotli",
     "debsums", "apt-show-versions", "apt-listchanges", "libpam-tmpdir", "libpam-pwquality",
+    "sysstat",
 )  # fmt: skip
 
 # What needs a kernel of its own, which a container has not.
@@ -53,11 +54,18 @@ def set_up(order: Order) -> None:
     for key, value in _LOGIN.items():
         files.line(name=f"new accounts: {key}", path="/etc/login.defs", line=rf"^#?{key}\s.*",
                    replace=f"{key} {value}")  # fmt: skip
+    files.line(name="use is recorded", path="/etc/default/sysstat", line=r"^ENABLED=.*",
+               replace='ENABLED="true"')  # fmt: skip
+    systemd.service(name="use is recorded from the start", service="sysstat", running=True, enabled=True)
     files.line(name="packages are checked weekly", path="/etc/default/debsums", line=r"^CRON_CHECK=.*",
                replace="CRON_CHECK=weekly")  # fmt: skip
     journal = any_of(placed["/etc/systemd/journald.conf.d/metachat.conf"])
     systemd.service(name="journal is kept so", service="systemd-journald", restarted=True, _if=journal)
     _upgrades(any_of(placed["/etc/systemd/system/unattended-upgrades.service.d/metachat.conf"]))
+    # A container has the settings of the network for its own, and those of the kernel from its host.
+    take = f"sysctl -q --system{' || true' if _in_container() else ''}"
+    kernel = any_of(placed["/etc/sysctl.d/60-metachat.conf"])
+    server.shell(name="kernel takes its settings", commands=[take], _if=kernel)
     if not _in_container():
         _own_kernel(order, placed)
     # A container takes its time from its host, and systemd keeps the service from starting there.
@@ -75,9 +83,7 @@ def _upgrades(confined: Callable[[], bool]) -> None:
 
 
 def _own_kernel(order: Order, placed: dict[str, OperationMeta]) -> None:
-    """What a container has no kernel for: kernel settings, the audit, swap."""
-    server.shell(name="kernel takes its settings", commands=["sysctl --system -q"],
-                 _if=any_of(placed["/etc/sysctl.d/60-metachat.conf"]))  # fmt: skip
+    """What needs a kernel of its own: the audit, swap."""
     systemd.service(name="audit runs", service="auditd", running=True, enabled=True)
     server.shell(name="audit takes its rules", commands=["augenrules --load"],
                  _if=any_of(placed["/etc/audit/rules.d/metachat.rules"]))  # fmt: skip
