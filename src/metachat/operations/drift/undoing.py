@@ -164,7 +164,9 @@ def _proxy(_: str, __: str, ___: str, ____: dict[str, Any]) -> Undo:
 def _release(path: str, _: str, found: str, __: dict[str, Any]) -> Undo:
     clear = [f"rm -f {shlex.quote(path)}"] if found == "added" else []
     again = "tar -xf /opt/metachat/current/release.tar -C /opt/metachat/current/"
-    return Undo(PROVISION, [*clear, again, "systemctl restart 'metachat-api@*' 'metachat-worker@*'"])
+    return Undo(
+        PROVISION, [*clear, again, "systemctl restart 'metachat-api@*.service' 'metachat-worker@*.service'"]
+    )
 
 
 def _setting(where: str, _: str, found: str, __: dict[str, Any]) -> Undo:
