@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,7 +66,12 @@ def find(settings: Settings, environ: Mapping[str, str]) -> Installation:
 
 def recipients(settings: Settings, identity: Secret) -> tuple[str, ...]:
     """Who can open the backups: this machine, and whoever the settings name; raises NoTarget."""
-    named = settings.backup_recipients.replace(",", " ").split()
+    return readers([settings.backup_recipients], identity)
+
+
+def readers(texts: Iterable[str], identity: Secret) -> tuple[str, ...]:
+    """This machine's public key, and those that these texts name; raises NoTarget."""
+    named = " ".join(texts).replace(",", " ").split()
     for one in named:
         if age.recipient(one) is None:
             raise NoTarget(
