@@ -13,6 +13,7 @@ from tests.sending.conftest import ANA, Shop
 
 from metachat.domain.channels import Progress
 from metachat.domain.conversations import advance
+from metachat.foundation.counts import counted
 from metachat.foundation.ids import TenantId
 from metachat.foundation.scope import open_scope
 
@@ -28,6 +29,7 @@ async def test_a_message_whose_answer_was_lost_is_known_by_its_status_and_not_re
 
 
 async def test_without_a_status_it_is_repeated_after_a_while_and_that_is_counted(shop: Shop) -> None:
+    before = counted("deliveries").get("repeated", 0)
     async with shop.worker(outcome_wait=0.5):
         id = await shop.greeted()
         shop.meta.weather(withheld=True)
@@ -35,6 +37,7 @@ async def test_without_a_status_it_is_repeated_after_a_while_and_that_is_counted
         row = await shop.came_to(await shop.answers(id, "Twice, sadly"), "sent")
     assert shop.at_phones().count("Twice, sadly") == 2
     assert row["detail"]["repeated"] == 1
+    assert counted("deliveries")["repeated"] == before + 1
 
 
 async def test_a_line_that_broke_before_meta_heard_anything_is_tried_again(shop: Shop) -> None:

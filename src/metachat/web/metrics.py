@@ -10,6 +10,9 @@ from metachat.foundation.measures import show_pool
 from metachat.web.drain import Drain
 from metachat.web.exchanges import Exchanges
 
+# Guessed passwords come in a burst, perhaps before anybody was refused here.
+_SIGN_INS = ("/sign-in", "/api/v1/session")
+
 
 class Metrics:
     """The measurements of one process, in a registry of its own."""
@@ -19,6 +22,8 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         show_pool(self._registry, database)
         self._exchanges = Exchanges()
+        for route in _SIGN_INS:
+            self._exchanges.expect("POST", route, (401, 429))
         self._registry.register(self._exchanges)
         streams = Gauge("metachat_http_streams", "Event streams open now.", registry=self._registry)
         streams.set_function(lambda: drain.streams)

@@ -82,7 +82,11 @@ class _Work(Collector):
         known = counted("deliveries")
         for outcome in _DELIVERIES:
             deliveries.add_metric([outcome], known.get(outcome, 0))
-        return [runs, deliveries, *operations(self._data)]
+        repeated = CounterMetricFamily(
+            "metachat_deliveries_repeated", "Messages sent again, since the outcome of a sending never came."
+        )
+        repeated.add_metric([], known.get("repeated", 0))
+        return [runs, deliveries, repeated, *operations(self._data)]
 
 
 def operations(data: Path) -> list[Metric]:

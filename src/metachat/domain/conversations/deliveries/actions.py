@@ -82,6 +82,8 @@ async def _hand_over(
             await _note_part(office, delivery, part)
         else:
             await _note_taken(office, Taken(job, delivery.message, part, provider_id, note))
+            if delivery.repeated:  # the customer may have it twice
+                count("deliveries", "repeated")
     if delivery.attempts or whole.template is not None:
         await _end_trouble(office, delivery)
 
