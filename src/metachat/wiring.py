@@ -26,6 +26,7 @@ from metachat.foundation.ids import DocumentId, TenantId
 from metachat.foundation.keyring import Keyring
 from metachat.foundation.outbound import Outbound
 from metachat.foundation.queue import Job
+from metachat.foundation.rates import Rates
 from metachat.foundation.realtime import Announcer, Listener
 from metachat.foundation.scope import Scope, open_scope
 from metachat.foundation.settings import Secret, Settings
@@ -57,6 +58,11 @@ class Platform:
     def pepper(self) -> Keyring:
         """The secrets that tokens and API keys are hashed under."""
         return Keyring.of(self.settings.api_key_pepper)
+
+    @cached_property
+    def rates(self) -> Rates:
+        """The limits that the api processes share."""
+        return Rates(self.database, _revealed(self.settings.session_secret))
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -149,6 +155,8 @@ class Platform:
 
     async def close(self) -> None:
         """Let go of what was opened at its first use."""
+        if "rates" in self.__dict__:
+            await self.rates.close()
         if "courtesy" in self.__dict__:
             await self.courtesy.close()
         for sender in cast("Mapping[str, Sender]", self.__dict__.get("senders", {})).values():

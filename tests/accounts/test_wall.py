@@ -15,6 +15,7 @@ PEPPER = Keyring.of("a pepper of more than thirty-two bytes")
 # Without a tenant by design, each with its reason.
 OUTSIDE = {
     "throttles": "counts tries under hashed keys, and holds no tenant's data",
+    "rate_levels": "how far callers' limits are used up, under hashed keys, and holds no tenant's data",
     "schema_migrations": "says which migrations ran",
     "key_records": "the fingerprints of the platform's own keys",
     "paces": "how far providers' limits are used up, under keys that the application never reads",

@@ -21,6 +21,7 @@ from metachat.foundation.db import Transaction
 from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import Scope
+from metachat.web import limited
 
 if TYPE_CHECKING:
     from metachat.wiring import Platform
@@ -76,6 +77,7 @@ async def scope(
     try:
         async with platform.database.transaction(credential=credential.reveals) as db:
             grant = await _resume(request, db, credential)
+            _count(request, grant, credential)
             _check_rights(grant, needs, api_scope)
             _check_csrf(request, grant, csrf_token)
             request.state.grant = grant
@@ -195,6 +197,19 @@ async def _resume(request: AnyRequest, db: Transaction, credential: _Credential)
             return await accounts.resume_key(db, credential.value, pepper(request), clock.now())
         case "session":
             return await accounts.resume(db, credential.value, pepper(request), clock.now())
+
+
+def _count(request: AnyRequest, grant: Grant, credential: _Credential) -> None:
+    """Count a request once, against its API key and its tenant; raises TooFast."""
+    standings = limited.standings_of(request.scope)
+    if credential.kind == "operator" or getattr(request.state, "counted", False):
+        return
+    request.state.counted = True
+    settings, rates = platform_of(request).settings, platform_of(request).rates
+    if credential.kind == "key" and (of_key := limited.of_keys(settings)):
+        standings.append(limited.take(rates, "key", of_key, grant.actor, standings))
+    if of_tenant := limited.of_tenants(settings):
+        standings.append(limited.take(rates, "tenant", of_tenant, str(grant.tenant.id), standings))
 
 
 def _check_rights(grant: Grant, needs: Role, api_scope: str | None) -> None:

@@ -15,6 +15,7 @@ from metachat.web import api, chat, dashboard, demo, hooks, pages, problems, wid
 from metachat.web.api import health, reference
 from metachat.web.drain import Drain
 from metachat.web.envelope import Envelope
+from metachat.web.limited import Limited, of_addresses
 from metachat.web.measured import Measured
 from metachat.web.metrics import Metrics
 
@@ -69,7 +70,9 @@ def create_app(
     )
     # The doors of customers and providers are applications without a framework; providers get along
     # without the envelope as well.
-    enveloped = Envelope(Dispatcher({"chat": cast(ASGIApp, chat.door(platform))}, framework), drain, metrics)
+    dispatched = Dispatcher({"chat": cast(ASGIApp, chat.door(platform))}, framework)
+    limited = Limited(dispatched, platform.rates, of_addresses(platform.settings))
+    enveloped = Envelope(limited, drain, metrics)
     return Dispatcher({"hooks": cast(ASGIApp, hooks.door(platform, metrics))}, behind(enveloped))
 
 

@@ -36,12 +36,16 @@ _SENTENCES = {
 def from_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
     """Answer a refusal, with the time to wait where it names one."""
     headers: dict[str, str] = {}
-    wait = refusal.facts.get("retry_after")
-    if isinstance(wait, int | float):
-        headers["Retry-After"] = str(math.ceil(wait))
+    if isinstance(refusal.facts.get("retry_after"), int | float):
+        headers["Retry-After"] = wait_of(refusal)
     if refusal.kind is Kind.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = 'Bearer realm="metachat"'
     return respond(problem(refusal, request.url.path), headers)
+
+
+def wait_of(refusal: Refusal) -> str:
+    """Whole seconds to wait, as `Retry-After` tells them."""
+    return str(max(1, math.ceil(refusal.facts["retry_after"])))
 
 
 def from_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

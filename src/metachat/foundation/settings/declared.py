@@ -134,6 +134,16 @@ DECLARED: dict[str, Declared] = {
     "outcome_wait": Declared(
         "How long a provider has to tell what became of a message whose sending broke off, before the message"
         " is sent again.", number(1, 600), "10", default="10", unit="seconds", read_by=("worker",)),
+    "rate_per_address": Declared(
+        "How often one address may ask, in the long run; six seconds' worth at once. 0 means no limit.",
+        number(0, 100_000), "50", default="50", unit="requests a second", read_by=("api",)),
+    "rate_per_tenant": Declared(
+        "How often all of one tenant may ask together, signed in or by API key; ten seconds' worth at once."
+        " 0 means no limit.",
+        number(0, 100_000), "100", default="100", unit="requests a second", read_by=("api",)),
+    "rate_per_key": Declared(
+        "How often one API key may ask; ten seconds' worth at once. 0 means no limit.", number(0, 100_000),
+        "20", default="20", unit="requests a second", read_by=("api",)),
     "metrics_port": Declared(
         "Port on this machine where a worker shows its metrics; 0 means nowhere. Each worker needs its own.",
         number(0, 65535), "8201", default="0", read_by=("worker",)),

@@ -47,6 +47,9 @@ class Settings:
     allowed_networks: tuple[str, ...]
     graph_url: str
     outcome_wait: int
+    rate_per_address: int
+    rate_per_tenant: int
+    rate_per_key: int
     backup_target: str
     backup_access_key: Secret
     backup_secret_key: Secret

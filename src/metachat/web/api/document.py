@@ -54,7 +54,7 @@ _ALWAYS = {
     "401": "Nobody is signed in, and no valid key was sent.",
     "403": "This needs rights that you do not have.",
     "422": "The request is not valid.",
-    "429": "Too many requests; `Retry-After` says how many seconds to wait.",
+    "429": "Too many requests; `Retry-After` says how many seconds to wait, `RateLimit` which limit it was.",
     "503": "A service that this needs is away; try again shortly.",
 }
 _WRITING = {

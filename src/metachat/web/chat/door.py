@@ -10,12 +10,14 @@ from metachat.domain.channels.webchat import admits
 from metachat.foundation.db import Database
 from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.ids import ChannelId
+from metachat.foundation.rates import Rate, Rates
 from metachat.foundation.realtime import Listens
 from metachat.foundation.settings import Secret, Settings
 from metachat.web.chat import handlers, http
 from metachat.web.chat.doorway import Doorway
 from metachat.web.chat.http import AsgiScope, Receive, Request, Response, Send
 from metachat.web.chat.limits import Limits
+from metachat.web.limited import of_addresses
 
 Handler = Callable[[Doorway, Channel, Request], Awaitable[Response]]
 
@@ -33,6 +35,8 @@ _PREFLIGHT = (
     (b"access-control-allow-headers", b"authorization, content-type, last-event-id"),
     (b"access-control-max-age", b"7200"),
 )
+_EXPOSED = (b"access-control-expose-headers", b"retry-after, ratelimit, ratelimit-policy")
+_UNLIMITED = Rate(1e9, 1e9)
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
@@ -60,21 +64,33 @@ class Opened(Protocol):
         """The realtime news of this process."""
         ...
 
+    @property
+    def rates(self) -> Rates:
+        """The limits that this process shares with others."""
+        ...
+
 
 def door(platform: Opened) -> "ChatDoor":
     """Open the chat's door on a platform."""
     secret = platform.settings.session_secret
     assert secret is not None, "an api process has one"
-    return ChatDoor(platform.database, platform.listener, secret)
+    limits = Limits(requests_per_address=of_addresses(platform.settings) or _UNLIMITED)
+    return ChatDoor(platform.database, platform.listener, secret, limits, platform.rates)
 
 
 class ChatDoor:
     """The ASGI application behind /chat."""
 
     def __init__(
-        self, database: Database, listener: Listens, secret: Secret, limits: Limits | None = None
+        self,
+        database: Database,
+        listener: Listens,
+        secret: Secret,
+        limits: Limits | None = None,
+        rates: Rates | None = None,
     ) -> None:
-        self._doorway = Doorway(database, listener, secret, limits or Limits())
+        rates = rates or Rates(database, secret.reveal().encode())
+        self._doorway = Doorway(database, listener, secret, limits or Limits(), rates)
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
@@ -83,7 +99,7 @@ class ChatDoor:
         request = http.request_of(scope, receive, address.group(3) if address else None)
         cors: Headers = ()
         try:
-            self._doorway.per_address.take(request.address)
+            self._doorway.count_request(request)
             if address is None:
                 raise http.NotFound
             channel, cors = await self._let_in(request, address.group(1))
@@ -109,7 +125,7 @@ class ChatDoor:
         if not admits(settings, origin):
             raise OriginRefused
         allowed = (b"access-control-allow-origin", (origin or "*").encode("latin-1"))
-        return channel, (allowed, (b"vary", b"origin"), (b"access-control-expose-headers", b"retry-after"))
+        return channel, (allowed, (b"vary", b"origin"), _EXPOSED)
 
     async def _answer(self, channel: Channel, request: Request, place: str) -> Response:
         if request.method == "OPTIONS":

@@ -11,10 +11,11 @@ from metachat.domain.channels.webchat import WebchatSettings, settings_of
 from metachat.foundation.db import Database
 from metachat.foundation.errors import Unavailable
 from metachat.foundation.ids import ChannelId, uuid7
+from metachat.foundation.rates import Rate, Rates, Standing
 from metachat.foundation.realtime import Listens
 from metachat.foundation.settings import Secret
 from metachat.web.chat.http import Request
-from metachat.web.chat.limits import Buckets, Limits, TooFast
+from metachat.web.chat.limits import Limits, TooFast
 from metachat.web.chat.visitors import TokenRefused, Tokens, Visitor
 
 # Every request asks for its channel; a change of its settings shows after this many seconds.
@@ -31,14 +32,14 @@ class TooManyReaders(Unavailable):
 class Doorway:
     """One per api process."""
 
-    def __init__(self, database: Database, listener: Listens, secret: Secret, limits: Limits) -> None:
+    def __init__(
+        self, database: Database, listener: Listens, secret: Secret, limits: Limits, rates: Rates
+    ) -> None:
         self.database = database
         self.listener = listener
         self.tokens = Tokens(secret)
         self.limits = limits
-        self.per_address = Buckets(limits.requests_per_address)
-        self.sessions = Buckets(limits.sessions_per_address)
-        self.messages = Buckets(limits.messages_per_visitor)
+        self._rates = rates
         self._readers: Counter[UUID] = Counter()
         self._channels: dict[ChannelId, tuple[float, Channel, WebchatSettings]] = {}
 
@@ -53,6 +54,25 @@ class Doorway:
             known = (now + _CHANNEL_AGE, channel, settings_of(channel))
             self._channels[id] = known
         return known[1], known[2]
+
+    def count_request(self, request: Request) -> None:
+        """Count what an address asks; raises TooFast."""
+        self._count(request, "address", self.limits.requests_per_address, request.address)
+
+    def count_session(self, request: Request) -> None:
+        """Count conversations that an address begins; raises TooFast."""
+        self._count(request, "sessions", self.limits.sessions_per_address, request.address)
+
+    def count_message(self, request: Request, visitor: Visitor) -> None:
+        """Count what a visitor says; raises TooFast."""
+        self._count(request, "messages", self.limits.messages_per_visitor, str(visitor.conversation))
+
+    def _count(self, request: Request, name: str, rate: Rate, key: str) -> None:
+        try:
+            request.standings.append(self._rates.take(name, rate, key))
+        except TooFast as refusal:
+            request.standings.append(Standing(name, rate, 0, rate.window + refusal.facts["retry_after"]))
+            raise
 
     def visitor(self, channel: Channel, request: Request) -> Visitor:
         """Tell who asks; raises TokenRefused."""

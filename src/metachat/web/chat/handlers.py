@@ -44,7 +44,7 @@ async def show_look(_doorway: Doorway, channel: Channel, _request: Request) -> R
 
 async def begin_session(doorway: Doorway, channel: Channel, request: Request) -> Response:
     """Begin a conversation, or go on with the one whose token is sent along."""
-    doorway.sessions.take(request.address)
+    doorway.count_session(request)
     if channel.status != "active":
         raise ChannelPaused
     wanted = wire.parse(await request.body(), wire.SessionRequest)
@@ -66,7 +66,7 @@ async def begin_session(doorway: Doorway, channel: Channel, request: Request) ->
 async def take_message(doorway: Doorway, channel: Channel, request: Request) -> Response:
     """Store a message before it is acknowledged."""
     visitor = doorway.visitor(channel, request)
-    doorway.messages.take(str(visitor.conversation))
+    doorway.count_message(request, visitor)
     if channel.status != "active":
         raise ChannelPaused
     sent = wire.parse(await request.body(), wire.MessageRequest)
@@ -99,7 +99,7 @@ async def show_messages(doorway: Doorway, channel: Channel, request: Request) ->
 async def ask_for_person(doorway: Doorway, channel: Channel, request: Request) -> Response:
     """Silence the assistant and let the customer wait for a person."""
     visitor = doorway.visitor(channel, request)
-    doorway.messages.take(str(visitor.conversation))
+    doorway.count_message(request, visitor)
     async with scope_of(doorway.database, visitor) as scope:
         conversation = await conversations.hand_off(scope, visitor.conversation, reason="button")
     return Response(200, wire.dump(wire.talk(conversation)))

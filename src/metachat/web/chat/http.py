@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
 from metachat.foundation.errors import Kind, Refusal, problem
+from metachat.foundation.rates import Standing
+from metachat.web import problems
+from metachat.web.limited import standings_of
 
 AsgiScope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -45,6 +48,7 @@ class Request:
     scheme: str
     address: str
     receive: Receive
+    standings: list[Standing] = field(default_factory=list)
 
     def header(self, name: bytes) -> str | None:
         """Gives a header by its name in lower case."""
@@ -109,6 +113,7 @@ def request_of(scope: AsgiScope, receive: Receive, argument: str | None) -> Requ
         scheme=scope.get("scheme", "http"),
         address=client[0] if client else "",
         receive=receive,
+        standings=standings_of(scope),
     )
 
 
@@ -116,9 +121,8 @@ def refused(refusal: Refusal, path: str) -> Response:
     """Describe a refusal as a problem document."""
     document = problem(refusal, path)
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    wait = refusal.facts.get("retry_after")
-    if wait is not None:
-        headers = ((b"retry-after", str(max(1, round(wait))).encode()),)
+    if refusal.facts.get("retry_after") is not None:
+        headers = ((b"retry-after", problems.wait_of(refusal).encode()),)
     if refusal.kind is Kind.UNAUTHENTICATED:
         headers = (*headers, (b"www-authenticate", b'Bearer realm="metachat"'))
     body = msgspec.json.encode(document, enc_hook=str)

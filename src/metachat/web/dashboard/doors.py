@@ -20,6 +20,7 @@ from metachat.web.dashboard.visit import (
     own_path,
     t,
 )
+from metachat.web.problems import wait_of
 
 _YEAR = 365 * 24 * 3600
 
@@ -106,10 +107,13 @@ async def _account_refused(request: AnyRequest, refusal: Refusal) -> Response[st
 def _form(
     request: AnyRequest, wanted: str, *, email: str = "", notice: str = "", refused: Refusal | None = None
 ) -> Response[str]:
-    return pages.page(
+    form = pages.page(
         "sign_in.html", status=STATUS[refused.kind] if refused else 200, theme=chosen_theme(request),
         next=wanted, email=email, notice=notice, refused=explain(refused) if refused else "",
     )  # fmt: skip
+    if isinstance(refused, TooManyTries):
+        form.headers["Retry-After"] = wait_of(refused)
+    return form
 
 
 ROUTES = [arrive, show_sign_in, sign_in, sign_out, show_account, change_password, choose_theme]
