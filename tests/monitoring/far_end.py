@@ -1,6 +1,7 @@
 """A far end on loopback: Slack, PagerDuty or any webhook; it records, and misbehaves when it is told to."""
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ class FarEnd:
     """What came in, and what is answered; `answers` are used up first, (status, body, headers)."""
 
     port: int = 0
+    host: str = "127.0.0.1"
+    scheme: str = "http"
     received: list[Received] = field(default_factory=list)
     answers: list[tuple[int, str, dict[str, str]]] = field(default_factory=list)
     delay: float = 0.0
@@ -39,7 +42,7 @@ class FarEnd:
     @property
     def address(self) -> str:
         """Where it answers."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     def await_(self, wanted: "Callable[[Received], bool]", within: float) -> Received:
         """Wait until something came that is wanted."""
@@ -56,9 +59,9 @@ class FarEnd:
 
 
 @contextmanager
-def far_end() -> Iterator[FarEnd]:
+def far_end(host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[FarEnd]:
     """Run one."""
-    end = FarEnd()
+    end = FarEnd(host=host, scheme="https" if tls else "http")
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -80,7 +83,9 @@ def far_end() -> Iterator[FarEnd]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     end.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

@@ -100,7 +100,7 @@ class Site:
         )
         (self.folder / "prometheus.yml").write_text(told)
 
-    def adjust(self, **limits: float) -> None:
+    def adjust(self, **limits: Any) -> None:
         """Give rules other limits from now on, as an operator does who reloads Prometheus."""
         self.limits = replace(self.limits, **limits)
         (self.folder / "rules.yml").write_text(rules.render(self.limits, PACE, BASE))

@@ -26,7 +26,7 @@ from metachat.operations.monitoring.silences import Silence
 from metachat.operations.watching import probes
 from metachat.operations.watching.ledger import Ledger, broken, entries
 from metachat.operations.watching.model import Judge, Result, jumped
-from metachat.operations.watching.uptime import uptime
+from metachat.operations.watching.uptime import days, uptime
 from metachat.operations.watching.watch import Plan, Watch
 from tests.conftest import add_tenant
 from tests.monitoring.far_end import FarEnd, far_end
@@ -143,8 +143,22 @@ def test_what_is_silenced_is_written_down_and_not_told(facade: Facade, slack: Fa
     watched.silenced = [Silence("SiteDown", time.time() + 60, "ana", "moving house")]
     facade.status = 503
     watched.rounds(4)
-    assert slack.received == []
+    facade.status = 200
+    watched.rounds(4)
+    assert slack.received == [], "nor is its end"
     assert [one["state"] for one in entries(tmp_path / "watch.jsonl") if "alert" in one] == ["silenced"]
+
+
+def test_what_outlives_its_silence_is_told(facade: Facade, slack: FarEnd, tmp_path: Path) -> None:
+    watched = Watched(facade, slack, tmp_path / "watch.jsonl")
+    watched.silenced = [Silence("SiteDown", time.time() + 60, "ana", "moving house")]
+    facade.status = 503
+    watched.rounds(3)
+    watched.silenced = []
+    watched.rounds(3)
+    facade.status = 200
+    watched.rounds(3)
+    assert titles(slack) == ["[PAGE]", "[RESOLVED]"]
 
 
 def test_a_dead_alert_pipeline_is_noticed(facade: Facade, slack: FarEnd, tmp_path: Path) -> None:
@@ -186,6 +200,27 @@ def test_a_ledger_tells_when_it_was_changed(facade: Facade, slack: FarEnd, tmp_p
     assert broken(path) is None, "a crash within a line is no forgery"
 
 
+def test_a_ledger_that_grows_too_large_loses_its_oldest_part_and_says_so(
+    facade: Facade, slack: FarEnd, tmp_path: Path
+) -> None:
+    path = tmp_path / "watch.jsonl"
+    watched = Watched(facade, slack, path)
+    began = time.time()
+    watched.rounds(20)
+    watched.watch.ledger.most = path.stat().st_size
+    watched.rounds(1)
+    kept = list(entries(path))
+    assert 14 <= len(kept) - 1 <= 16
+    assert kept[0]["trimmed"] == kept[1]["at"] > began
+    assert broken(path) is None, "its chain goes on from what was taken off"
+    assert path.stat().st_mode & 0o777 == 0o600
+    told = run("uptime", data=tmp_path).stdout
+    assert "older measurements were taken off" in told
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([lines[0], *lines[2:]]))
+    assert broken(path) == "line 2 does not follow from the line before it", "nothing else may be missing"
+
+
 def test_a_clock_that_is_set_is_written_down(
     facade: Facade, slack: FarEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +256,14 @@ def test_time_without_measurements_is_no_uptime() -> None:
     assert uptime([], since=0, until=6000).ratio is None
     backwards = [a_round(1000, ok=True), a_round(400, ok=True)]
     assert uptime(backwards, since=0, until=500).watched == 60
+
+
+def test_days_are_drawn_hour_by_hour() -> None:
+    hour = 3600
+    looked = [a_round(moment, ok=not 7200 <= moment < 7300) for moment in range(hour, 3 * hour, 30)]
+    first, second = days(looked, since=0, until=25 * hour)
+    assert (first.name, first.hours) == ("1970-01-01", f".#x{'.' * 21}")
+    assert (second.name, second.hours) == ("1970-01-02", "." * 24)
 
 
 def run(*arguments: str, data: Path) -> subprocess.CompletedProcess[str]:

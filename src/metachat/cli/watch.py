@@ -16,9 +16,10 @@ from metachat.cli.up import Data, data_folder
 from metachat.foundation import settings
 from metachat.foundation.errors import Invalid
 from metachat.operations.watching import ledger
-from metachat.operations.watching.uptime import Uptime
+from metachat.operations.watching.uptime import Day, Uptime, days
 from metachat.operations.watching.uptime import uptime as added_up
 
+_MOST_DAYS = 92
 _UNITS = {"m": 60, "h": 3600, "d": 86_400}
 
 
@@ -43,7 +44,10 @@ def watch(
         int, typer.Option(min=0, max=65535, help="Port for Alertmanager's sign of life; 0 for none.")
     ] = 0,
     heartbeat_within: Annotated[float, typer.Option(min=1, help="Seconds it may be silent.")] = 300,
-    site: Annotated[str, typer.Option(help="The site file that names who hears of alerts.")] = "",
+    alerts: Annotated[
+        str,
+        typer.Option(help="The file that names who hears.", show_default="alerts.toml of the data folder"),
+    ] = "",
     runbooks: Annotated[str, typer.Option(help="Where the runbooks are served, for links.")] = "",
     data: Data = None,
 ) -> None:
@@ -58,7 +62,7 @@ def watch(
     told = {
         "address": (address or settings.load(process="cli").address).rstrip("/"), "channel": channel,
         "question": question, "expect": expect, "every": every, "question_every": question_every,
-        "heartbeat_port": heartbeat_port, "heartbeat_within": heartbeat_within, "site": site,
+        "heartbeat_port": heartbeat_port, "heartbeat_within": heartbeat_within, "alerts": alerts,
         "runbooks": runbooks, "data": str(where),
     }  # fmt: skip
     argv = [sys.executable, "-m", "metachat.operations.watching", json.dumps(told)]
@@ -77,12 +81,15 @@ def uptime(
       metachat uptime --since 30d
     """
     path, now = data_folder(data) / ledger.FILE, time.time()
-    found, torn = added_up(ledger.entries(path), _moment(since, now), now), ledger.broken(path)
+    moment = _moment(since, now)
+    found, torn = added_up(ledger.entries(path), moment, now), ledger.broken(path)
     if as_json:
         told = {**asdict(found), "unwatched": found.unwatched, "ratio": found.ratio, "broken": torn}
         print(json.dumps({**told, "ledger": str(path)}))
         return
     print("\n".join(_told(found, path, torn)))
+    if found.ratio is not None and 0 < now - moment <= _MOST_DAYS * _UNITS["d"]:
+        print("\n" + "\n".join(_drawn(days(ledger.entries(path), moment, now))))
 
 
 def _told(found: Uptime, path: Path, torn: str | None) -> list[str]:
@@ -96,7 +103,21 @@ def _told(found: Uptime, path: Path, torn: str | None) -> list[str]:
             f"DOWN {_written(one.began)} for {one.ended - one.began:.0f} s: {one.probe}: {one.said}"
             for one in found.outages
         ),
+        *(
+            []
+            if (first := ledger.trimmed(path)) is None
+            else [f"older measurements were taken off: the ledger begins {_written(first)}"]
+        ),
         f"evidence: {path}, {'its chain is whole' if torn is None else f'BROKEN: {torn}'}",
+    ]
+
+
+def _drawn(told: list[Day]) -> list[str]:
+    head = "".join(f"{hour:<6}" for hour in (0, 6, 12, 18))
+    return [
+        f"{'UTC':<11}{head}",
+        *(f"{one.name} {one.hours}" for one in told),
+        "# up  x down  . no measurements",
     ]
 
 

@@ -10,6 +10,7 @@ import msgspec
 from metachat.foundation.errors import Kind, Refusal
 from metachat.operations import site
 from metachat.operations.local import folder
+from metachat.operations.monitoring.receivers.opening import secret_of
 from metachat.operations.site import Receiver
 
 FILE = "alerts.toml"
@@ -46,13 +47,26 @@ def receivers(data: Path, site_file: Path | None = None) -> list[Receiver]:
     """
     if site_file is not None:
         return site.read(site_file).alerts
+    return of_file(data / FILE) if (data / FILE).exists() else []
+
+
+def of_file(file: Path) -> list[Receiver]:
+    """Read who hears of alerts from a file of this kind; raises AlertsFileWrong."""
     try:
-        found = msgspec.convert(tomllib.loads((data / FILE).read_text()), _File).alerts
-    except FileNotFoundError:
-        return []
+        return msgspec.convert(tomllib.loads(file.read_text()), _File).alerts
     except (OSError, ValueError, msgspec.ValidationError) as error:
-        raise AlertsFileWrong(f"{data / FILE}: {error}") from error
-    return found
+        raise AlertsFileWrong(f"{file}: {error}") from error
+
+
+def written(lines: list[Receiver]) -> str:
+    """What such a file says."""
+    return _HEAD + "".join(map(_written, lines))
+
+
+def secrets_of(told: site.Site) -> list[str]:
+    """The secrets that a site's alerts need, by name."""
+    named = [secret_of(line) for line in told.alerts if line.kind != "email"]
+    return [*named, *filter(None, [told.monitor.heartbeat])]
 
 
 def find(lines: list[Receiver], name: str) -> Receiver:
@@ -69,14 +83,14 @@ def add(data: Path, line: Receiver) -> None:
     if any(one.name == line.name for one in known):
         raise ReceiverExists(line.name)
     folder.ensure(data)
-    folder.write(data / FILE, _HEAD + "".join(map(_written, [*known, line])), 0o600)
+    folder.write(data / FILE, written([*known, line]), 0o600)
 
 
 def remove(data: Path, name: str) -> Receiver:
     """Take a receiver out of the data folder's; raises ReceiverUnknown, AlertsFileWrong."""
     known = receivers(data)
     gone = find(known, name)
-    folder.write(data / FILE, _HEAD + "".join(_written(one) for one in known if one != gone), 0o600)
+    folder.write(data / FILE, written([one for one in known if one != gone]), 0o600)
     return gone
 
 

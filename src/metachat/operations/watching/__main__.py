@@ -32,19 +32,19 @@ def main(told: dict[str, Any]) -> None:
     )  # fmt: skip
     beats = Beats(told["heartbeat_port"]) if told["heartbeat_port"] else None
     watch = Watch(
-        plan, ledger.Ledger(data / ledger.FILE), lambda: _receivers(data, told["site"]),
+        plan, ledger.Ledger(data / ledger.FILE), lambda: _receivers(data, told["alerts"]),
         lambda: silences.kept(data), None if beats is None else lambda: beats.last, _say,
     )  # fmt: skip
     _say(f"watching {plan.address} every {plan.every:g} s")
     watch.run(stop)
 
 
-def _receivers(data: Path, site: str) -> list[Receiver]:
+def _receivers(data: Path, file: str) -> list[Receiver]:
     """Whoever hears of alerts now; one that cannot be opened does not keep the others from hearing."""
     found: list[Receiver] = []
     environ = {**os.environ, "METACHAT_DATA_DIR": str(data)}
     try:
-        for line in settings.receivers(data, Path(site) if site else None):
+        for line in settings.of_file(Path(file)) if file else settings.receivers(data):
             try:
                 found.append(open_one(line, open_store(place_of(environ)), environ))
             except Refusal as refusal:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ FILE = "watch.jsonl"
 BEGINNING = "0" * 64
 # What is held back while the file cannot be written; a day of a round every half minute.
 _MOST_HELD = 3000
+# About a year at the usual pace. Bytes are counted, not days: a clock that is set cannot empty the ledger.
+_MOST_BYTES = 256 * 1024 * 1024
 
 
 @dataclass
@@ -20,6 +23,7 @@ class Ledger:
 
     path: Path
     trouble: str = ""
+    most: int = _MOST_BYTES
     _held: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, entry: dict[str, Any]) -> bool:
@@ -32,6 +36,10 @@ class Ledger:
             return False
         self.trouble = ""
         self._held = []
+        try:
+            self._trim()
+        except OSError as error:
+            self.trouble = f"{self.path} cannot be trimmed: {error.strerror or type(error).__name__}"
         return True
 
     def _write(self) -> None:
@@ -51,6 +59,35 @@ class Ledger:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+    def _trim(self) -> None:
+        """Take off the oldest quarter once it is too large; the first line then says so."""
+        size = self.path.stat().st_size
+        if size <= self.most:
+            return
+        new = self.path.with_suffix(".new")
+        with self.path.open("rb") as old, new.open("wb") as kept:
+            os.fchmod(kept.fileno(), 0o600)
+            old.seek(size - self.most * 3 // 4)
+            old.readline()
+            line = old.readline()
+            while line and (first := _parsed(line)) is None:
+                line = old.readline()
+            if not line:
+                return
+            kept.write(
+                json.dumps({"trimmed": first["at"], "before": first["before"]}).encode() + b"\n" + line
+            )
+            shutil.copyfileobj(old, kept, 1024 * 1024)
+            kept.flush()
+            os.fsync(kept.fileno())
+        new.replace(self.path)
+
+
+def trimmed(path: Path) -> float | None:
+    """Since when there is a ledger, where older lines were taken off; in seconds since 1970."""
+    first = next(entries(path), {})
+    return float(first["trimmed"]) if "trimmed" in first else None
 
 
 def entries(path: Path) -> Iterator[dict[str, Any]]:
@@ -72,6 +109,10 @@ def broken(path: Path) -> str | None:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             entry = _parsed(line)
+            if number == 1 and entry is not None and "trimmed" in entry:
+                # What it followed from is gone, and this line stands for it.
+                before = str(entry["before"])
+                continue
             if entry is not None and entry.get("before") != before:
                 return f"line {number} does not follow from the line before it"
             before = hash_of(line.rstrip(b"\n"))

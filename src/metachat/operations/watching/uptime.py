@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 # A round speaks for the time until the next one, but for no longer than so many of its own intervals.
 _SPEAKS_FOR = 2.0
 _MOST_OUTAGES = 100
+_HOUR, _DAY = 3600, 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,35 @@ def uptime(entries: Iterable[dict[str, Any]], since: float, until: float) -> Upt
         else:
             _extend(outages, Outage(one["at"], one["at"] + length, *failing))
     return Uptime(since, until, len(rounds), watched, up, tuple(outages[-_MOST_OUTAGES:]))
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day (UTC) hour by hour: "#" up, "x" down for a part of it at least, "." without measurements."""
+
+    name: str
+    hours: str
+
+
+def days(entries: Iterable[dict[str, Any]], since: float, until: float) -> list[Day]:
+    """Tell hour by hour how it was."""
+    rounds: dict[int, list[dict[str, Any]]] = {}
+    for one in entries:
+        if isinstance(one.get("found"), dict) and since <= one["at"] < until:
+            rounds.setdefault(int(one["at"] // _HOUR), []).append(one)
+    first, last = int(since // _DAY), int(until // _DAY)
+    return [_day(number, rounds) for number in range(first, last + 1)]
+
+
+def _day(number: int, rounds: dict[int, list[dict[str, Any]]]) -> Day:
+    name = datetime.fromtimestamp(number * _DAY, UTC).strftime("%Y-%m-%d")
+    hours = range(number * 24, number * 24 + 24)
+    return Day(name, "".join(_hour(rounds.get(hour, []), hour) for hour in hours))
+
+
+def _hour(rounds: list[dict[str, Any]], hour: int) -> str:
+    ratio = uptime(rounds, hour * _HOUR, (hour + 1) * _HOUR).ratio
+    return "." if ratio is None else "#" if ratio == 1 else "x"
 
 
 def _failing(found: dict[str, Any], before: tuple[str, str] | None) -> tuple[str, str] | None:

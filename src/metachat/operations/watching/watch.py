@@ -51,6 +51,7 @@ class Watch:
     say: Callable[[str], None] = print
     _judges: dict[str, Judge] = field(default_factory=dict)
     _waiting: list[tuple[Receiver, Message]] = field(default_factory=list)
+    _unheard: set[str] = field(default_factory=set)
     _asked: float | None = None
     _looked: tuple[float, float] | None = None
 
@@ -72,7 +73,8 @@ class Watch:
         self._note({"every": self.plan.every, "found": found})
         self._send_waiting()
         for one in results:
-            if self._judges.setdefault(one.probe, Judge()).hear(one):
+            unheard = one.probe in self._unheard and not one.ok and not self._is_silent(one)
+            if self._judges.setdefault(one.probe, Judge()).hear(one) or unheard:
                 self._tell(one)
         return results
 
@@ -95,15 +97,23 @@ class Watch:
     def _tell(self, result: Result) -> None:
         alert, page, summary = ALERTS[result.probe]
         state = "resolved" if result.ok else "firing"
-        if any(one.alert == alert for one in self.silences()) and state == "firing":
+        if not result.ok and self._is_silent(result):
+            self._unheard.add(result.probe)
             self._note({"alert": alert, "state": "silenced", "probe": result.probe})
             return
+        if result.probe in self._unheard:
+            self._unheard.discard(result.probe)
+            if result.ok:  # nobody heard of its beginning
+                return
         message = Message(
             alert, state, "page", summary, runbook(page, self.plan.runbooks), result.said, self.plan.address
         )
         self._note({"alert": alert, "state": state, "probe": result.probe})
         self._waiting += [(receiver, message) for receiver in self._receivers()]
         self._send_waiting()
+
+    def _is_silent(self, result: Result) -> bool:
+        return any(one.alert == ALERTS[result.probe][0] for one in self.silences())
 
     def _receivers(self) -> list[Receiver]:
         found = list(self.receivers())
@@ -141,5 +151,7 @@ class Watch:
 
     def _note(self, entry: dict[str, Any]) -> None:
         before = self.ledger.trouble
-        if not self.ledger.add({"at": round(time.time(), 3), **entry}) and self.ledger.trouble != before:
-            self.say(f"the ledger cannot be written, and is made up for later: {self.ledger.trouble}")
+        kept = self.ledger.add({"at": round(time.time(), 3), **entry})
+        if self.ledger.trouble not in ("", before):
+            later = "" if kept else "the ledger cannot be written, and is made up for later: "
+            self.say(f"{later}{self.ledger.trouble}")
