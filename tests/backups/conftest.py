@@ -90,7 +90,7 @@ def house(tmp_path: Path) -> Iterator[House]:
     environ = {**os.environ, "METACHAT_DATA_DIR": str(data)}
     made = Installation(
         data, "shop.example", DirectoryTarget(tmp_path / "offsite"), server, identity, who,
-        place_of(environ), data / "blobs",
+        place_of(environ), data / "blobs", archiving.spool(cluster),
     )  # fmt: skip
     yield House(data, cluster, recovery, made)
     cluster.destroy()

@@ -15,6 +15,7 @@ ALLOWED = {
     "cli/simulate.py": "tells the settings which data folder the option names",
     "cli/backup.py": "tells the settings which data folder the option names",
     "cli/restore.py": "tells the settings which data folder the option names",
+    "cli/rebuild.py": "tells the settings which target the option names",
     "cli/data.py": "tells the settings which data folder the option names",
     "cli/alerts.py": "hands the place to the stores of secrets",
     "cli/watch.py": "hands all of it to the process that takes its place",

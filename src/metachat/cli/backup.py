@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -14,7 +15,8 @@ from metachat.cli.secrets.here import AsJson, show, table
 from metachat.cli.up import Data, data_folder
 from metachat.foundation import settings
 from metachat.foundation.settings import Settings
-from metachat.operations.backups import drilling, installation, looking, memory, pruning, taking
+from metachat.operations import site as sites
+from metachat.operations.backups import drilling, installation, keeping, looking, pruning, rebuilding, taking
 from metachat.operations.findings import Finding
 
 app = typer.Typer(
@@ -37,8 +39,7 @@ def now(data: Data = None, as_json: AsJson = False) -> None:
     """Make a full backup now, of database, documents, secrets and small files."""
     found, _ = here(data)
     with Bar() as told:
-        made = taking.now(found, told)
-    memory.remember(found.state, backup_at=made.ended_at, backup_id=made.id, backup_failure="")
+        made = taking.and_remember(found, told)
     seconds = (made.ended_at - made.began_at).total_seconds()
     result = {
         "id": made.id, "bytes": made.stored, "documents": made.document_count, "seconds": seconds,
@@ -50,6 +51,14 @@ def now(data: Data = None, as_json: AsJson = False) -> None:
             f"Backup {made.id}: {made.stored:,} bytes in {seconds:.1f} s, {made.document_count} documents."
         ),
     )  # fmt: skip
+
+
+@app.command()
+def archive(data: Data = None) -> None:
+    """Keep the log coming until told to stop: what a server runs beside its timers for the rest."""
+    where = data_folder(data)
+    environ = {**os.environ, "METACHAT_DATA_DIR": str(where)}
+    keeping.log_of_settings(settings.load(environ, process="cli"), environ, print)
 
 
 @app.command("list")
@@ -126,6 +135,14 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
             "backlog": told.backlog, "findings": _plain(told.findings), **msgspec.to_builtins(told.memory)
         },
     )  # fmt: skip
+
+
+@app.command("export-runbook")
+def export_runbook(
+    site: Annotated[Path | None, typer.Option(help="The site file, to fill in what this site needs.")] = None,
+) -> None:
+    """Print the page for the safe: how the site is rebuilt from nothing."""
+    print(rebuilding.runbook(None if site is None else sites.read(site)))
 
 
 def _findings(findings: list[Finding], as_json: bool, result: Callable[[], Any]) -> None:

@@ -36,6 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "secrets": Entry("secrets", "app", "Keep, check and hand out the platform's own secrets."),
     "backup": Entry("backup", "app", "Make, list, check and remove backups."),
     "restore": Entry("restore", "restore", "Bring a backup back, beside what is there or in its place."),
+    "rebuild": Entry("rebuild", "rebuild", "Bring the site back from its backups, on a bare server."),
     "data": Entry("data", "app", "Export everything into one file, and import it elsewhere."),
     "site": Entry("site", "app", "Write, check and show the file that says what the servers should be."),
     "provision": Entry("provision", "provision", "Bring the site's servers to their state."),

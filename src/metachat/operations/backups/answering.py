@@ -21,7 +21,7 @@ ANSWER_SECONDS = 120.0
 
 _NOBODY = "http://127.0.0.1:9"
 
-_QUESTION = """
+QUESTION = """
 SELECT t.slug, left(regexp_replace(c.text, '\\s+', ' ', 'g'), 120)
   FROM chunks c JOIN tenants t USING (tenant_id) ORDER BY length(c.text) DESC, c.id LIMIT 1
 """
@@ -40,7 +40,7 @@ def forget_work(server: Server) -> None:
 
 def question(server: Server) -> tuple[str, str] | None:
     """A tenant, and words of a document that it must find again; None when nobody has one."""
-    found = server.ask(_QUESTION, keys.DATABASE)
+    found = server.ask(QUESTION, keys.DATABASE)
     return (found[0][0], found[0][1]) if found else None
 
 

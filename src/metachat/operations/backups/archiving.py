@@ -23,7 +23,7 @@ _SEGMENT = re.compile(r"[0-9A-F]{24}(\.[0-9A-F]{8}\.backup)?|[0-9A-F]{8}\.histor
 
 # It must succeed on a segment that is archived already: after a crash Postgres hands it over again, and would
 # stop archiving for good. It must fail while anything is not on disk: then Postgres keeps the segment.
-_SCRIPT = """\
+SCRIPT = """\
 #!/bin/sh
 # Called by Postgres for each finished segment of its log: archive.sh PATH NAME SPOOL
 from=$1 name=$2 spool=$3
@@ -49,7 +49,7 @@ class Archived:
 def prepare(cluster: Cluster) -> dict[str, str]:
     """Write the script and make the spool of a database that `ensure` made; tells Postgres's settings."""
     script, folder = cluster.home / "archive.sh", spool(cluster)
-    write(script, _SCRIPT, 0o644)
+    write(script, SCRIPT, 0o644)
     folder.mkdir(mode=0o700, exist_ok=True)
     give(folder)
     # Doubled for the quotes of postgresql.conf; paths of ours hold no quote of their own.

@@ -33,6 +33,11 @@ class Server:
         folder = binaries.programs(binaries.runner())
         return cls(folder, str(cluster.sockets), password=Secret(cluster.superuser_password))
 
+    @classmethod
+    def debian(cls) -> "Server":
+        """The one of this machine's system, for its account `postgres`."""
+        return cls(binaries.DEBIAN, "/var/run/postgresql")
+
     def ask(self, sql: str, database: str = OURS, timeout: float = 60) -> list[list[str]]:
         """Run statements, each in a transaction of its own, and return the rows; raises ProgramFailed."""
         with self.environment() as environment:

@@ -1,11 +1,10 @@
 """The drill: a restore from the target alone, beside production, and proof that what came back is of use."""
 
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,9 +20,19 @@ from metachat.foundation.sealed_columns import SEALED_COLUMNS, SealedColumn
 from metachat.foundation.sealing import unseal
 from metachat.foundation.settings import Secret, read_secrets
 from metachat.operations import journal
-from metachat.operations.backups import answering, memory, restoring, rows, signing
+from metachat.operations.backups import (
+    amcheck,
+    answering,
+    keepsakes,
+    memory,
+    priority,
+    restoring,
+    rows,
+    signing,
+)
 from metachat.operations.backups.database import Server
-from metachat.operations.backups.installation import Installation, Told, quietly
+from metachat.operations.backups.installation import Installation, Told, alone, quietly
+from metachat.operations.backups.manifest import Manifest
 from metachat.operations.backups.restoring import Restored, Source, Wanted
 from metachat.operations.findings import Finding
 from metachat.operations.local import keys
@@ -36,6 +45,11 @@ RPO_SECONDS = 60.0
 
 # More would tell little more, and take long on a large database.
 _SAMPLE = 50
+
+# Of the disk, for production to write on while the copy is there.
+_SPARE = 1024**3
+
+_LOCK, _SCRATCH = "drill.lock", ".drill-"
 
 _MIGRATIONS = "SELECT max(number) FROM schema_migrations"
 
@@ -85,24 +99,29 @@ class _Clock:
 
 
 def drill(installation: Installation, told: Told = quietly) -> Record:
-    """Restore from the target, check everything, throw it away, and record how it went."""
-    at, began, timed = clock.now(), time.monotonic(), _Clock()
-    scratch = Path(tempfile.mkdtemp(prefix=".drill-", dir=installation.data))
-    # Behind everybody who serves: this machine has other work.
-    before = os.nice(0)
-    with suppress(OSError):
-        os.nice(10)
-    try:
-        record = _drill(installation, scratch / "data", at, began, timed, told)
-    except Refusal as refusal:
-        failed = Checked("restore", passed=False, found=f"{refusal.sentence} {refusal.detail or ''}".strip())
-        record = Record(at, "", FAILED, _since(began), None, 0, 0, tuple(timed.phases), (failed,))
-    finally:
-        _throw_away(scratch)
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, 0, before)
+    """Restore from the target, check everything, throw it away, and record how it went.
+
+    From then on this process is one of low priority. Raises BackupRunning while another drill runs.
+    """
+    with alone(installation.data, _LOCK):
+        for left in installation.data.glob(f"{_SCRATCH}*"):  # by one that was killed
+            _throw_away(left)
+        priority.step_back()
+        record = _timed(installation, told)
     _keep(installation, record)
     return record
+
+
+def _timed(installation: Installation, told: Told) -> Record:
+    at, began, timed = clock.now(), time.monotonic(), _Clock()
+    scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=installation.data))
+    try:
+        return _drill(installation, scratch / "data", at, began, timed, told)
+    except Refusal as refusal:
+        failed = Checked("restore", passed=False, found=f"{refusal.sentence} {refusal.detail or ''}".strip())
+        return Record(at, "", FAILED, _since(began), None, 0, 0, tuple(timed.phases), (failed,))
+    finally:
+        _throw_away(scratch)
 
 
 def _drill(
@@ -111,8 +130,10 @@ def _drill(
     own = signing.signer(installation.identity)
     with timed("restore"):
         source = Source(installation.target, installation.identity, own)
-        restored = restoring.restore(source, into, Wanted(), told)
+        restored = restoring.restore(source, into, Wanted(spare=_SPARE), told)
     cluster = Cluster(into / "postgres")
+    # Settings for a machine of its own would take what production needs.
+    (cluster.home / keepsakes.CUSTOM).unlink(missing_ok=True)
     cluster.start()
     try:
         with timed("checks"):
@@ -144,6 +165,7 @@ def _checks(restored: Restored, into: Path, server: Server, at: datetime) -> lis
         _named("numbers of rows", lambda: _rows(restored, server)),
         _named("migrations", lambda: _migrations(server, of.migration)),
         _canary(restored.newest, at),
+        _named("keys", lambda: _keys(of, server, into)),
         _named("sealed values", lambda: _sealed(server, into)),
         Finding.good("documents", f"{of.document_count}, each hashed"),
     ]  # fmt: skip
@@ -164,10 +186,11 @@ class CheckFailed(Refusal):
 
 
 def _scan(server: Server) -> str:
-    """Have every row read, with the checksum of every page; the embedded build brings no amcheck."""
+    """Have every row read, with the checksum of every page, and every index where amcheck is."""
     counted = rows.count(server, keys.DATABASE)
     checksums = server.one("SHOW data_checksums")
-    return f"{sum(counted.values()):,} rows read, page checksums {checksums}; amcheck is not in this build"
+    told = f"{sum(counted.values()):,} rows read, page checksums {checksums}"
+    return f"{told}; {amcheck.check(server, keys.DATABASE)}"
 
 
 def _rows(restored: Restored, server: Server) -> str:
@@ -191,6 +214,21 @@ def _canary(newest: datetime | None, at: datetime) -> Finding:
     age = (at - newest).total_seconds()
     told = f"{age:.1f} s old when the drill began"
     return Finding.good(name, told) if age <= RPO_SECONDS else Finding.bad(name, told, fix)
+
+
+def _keys(of: Manifest, server: Server, into: Path) -> str:
+    """Every key that rows are under must have come along: those of the backup's day, and of today."""
+    known, needed = read_secrets(into), rows.keys(server, keys.DATABASE)
+    lacking = sorted({
+        f"{name} {id}"
+        for listed in (of.keys, needed)
+        for name, ids in listed.items()
+        for id in ids
+        if name not in known or not Keyring.of(Secret(known[name])).find(id)
+    })  # fmt: skip
+    if lacking:
+        raise CheckFailed(f"the backup lacks keys that its rows need: {', '.join(lacking)}")
+    return f"{sum(map(len, needed.values()))} keys, by their fingerprints"
 
 
 def _sealed(server: Server, into: Path) -> str:

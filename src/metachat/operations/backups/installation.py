@@ -12,6 +12,7 @@ from metachat.operations import age
 from metachat.operations.backups import opening, signing
 from metachat.operations.backups.contract import BackupRunning, NoTarget, Target
 from metachat.operations.backups.database import Server
+from metachat.operations.local.binaries import DEBIAN
 from metachat.operations.local.postgres import Cluster
 from metachat.operations.secrets import Place, place_of
 
@@ -46,6 +47,7 @@ class Installation:
     recipients: tuple[str, ...]
     secrets: Place
     blobs: Path
+    spool: Path
 
     @property
     def state(self) -> Path:
@@ -57,11 +59,19 @@ def find(settings: Settings, environ: Mapping[str, str]) -> Installation:
     """Describe the installation of these settings; raises NoTarget, KeyMissing."""
     data = settings.data_dir.absolute()
     identity = signing.ensure_identity(data)
+    server, spool = _postgres(data)
     return Installation(
-        data, site_name(settings), opening.of_settings(settings),
-        Server.embedded(Cluster(data / "postgres")), identity, recipients(settings, identity),
-        place_of(environ), data / "blobs",
+        data, site_name(settings), opening.of_settings(settings), server, identity,
+        recipients(settings, identity), place_of(environ), data / "blobs", spool,
     )  # fmt: skip
+
+
+def _postgres(data: Path) -> tuple[Server, Path]:
+    """The data folder's own Postgres, else Debian's; and the folder where it leaves its log."""
+    if not (data / "postgres").is_dir() and DEBIAN.is_dir():
+        return Server.debian(), data / "spool"
+    cluster = Cluster(data / "postgres")
+    return Server.embedded(cluster), cluster.home / "spool"
 
 
 def recipients(settings: Settings, identity: Secret) -> tuple[str, ...]:

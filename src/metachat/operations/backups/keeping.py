@@ -1,12 +1,14 @@
 """The process that keeps backups coming: log, canaries, full backups and drills."""
 
 import contextlib
-import importlib
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from metachat.foundation import clock
 from metachat.foundation.errors import Refusal
@@ -15,7 +17,9 @@ from metachat.operations.backups import archiving, canary, memory, pruning, taki
 from metachat.operations.backups.canary import Canary
 from metachat.operations.backups.contract import BackupRunning
 from metachat.operations.backups.installation import Installation, find
-from metachat.operations.local.postgres import Cluster
+from metachat.operations.local.children import die_with_parent
+
+NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 
 TICK = 1.0
 _LONGEST_PAUSE = 60.0
@@ -25,9 +29,16 @@ _AGAIN = timedelta(hours=1)
 class Keeper:
     """The loop; everything it knows is on disk or in the target, so that it may be killed at any time."""
 
-    def __init__(self, installation: Installation, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        say: Callable[[str], None],
+        environ: Mapping[str, str] = NO_ENVIRONMENT,
+    ) -> None:
+        """Look after an installation; environ is what its drills find."""
         self._installation = installation
-        self._spool = archiving.spool(Cluster(installation.data / "postgres"))
+        self._environ = environ
+        self._spool = installation.spool
         self._cluster = installation.server.one("SELECT system_identifier FROM pg_control_system()")
         self._say = say
         self._stopped = threading.Event()
@@ -40,9 +51,13 @@ class Keeper:
         self._stopped.set()
 
     def run(self, keep: pruning.Keep, every: timedelta, drills: timedelta | None) -> None:
-        """Work until told to stop."""
+        """Keep everything coming until told to stop."""
         full = threading.Thread(target=self._fulls, args=(keep, every, drills), daemon=True)
         full.start()
+        self.archive()
+
+    def archive(self) -> None:
+        """Keep the log and the canaries coming until told to stop."""
         while not self._stopped.is_set():
             self._stopped.wait(self._step())
 
@@ -103,33 +118,40 @@ class Keeper:
                 self._drill()
 
     def _full(self, keep: pruning.Keep) -> None:
-        state = self._installation.state
         try:
             with contextlib.suppress(BackupRunning):
-                made = taking.now(self._installation)
-                memory.remember(state, backup_at=made.ended_at, backup_id=made.id, backup_failure="")
+                made = taking.and_remember(self._installation)
                 self._say(f"backup {made.id}: {made.stored:,} bytes")
                 pruning.prune(self._installation, keep)
         except Refusal as refusal:
-            memory.remember(state, backup_failure=refusal.code)
             self._say(f"no backup: {refusal.sentence} {refusal.detail or ''}")
 
     def _drill(self) -> None:
-        drilling = importlib.import_module("metachat.operations.backups.drilling")
-        try:
-            record = drilling.drill(self._installation)
-            self._say(f"drill: {record.verdict}")
-        except Refusal as refusal:
-            memory.remember(self._installation.state, drill_at=clock.now(), drill_verdict=refusal.code)
-            self._say(f"no drill: {refusal.sentence} {refusal.detail or ''}")
+        """In a process of its own, which takes its low priority and its memory with it."""
+        argv = [sys.executable, "-m", "metachat", "backup", "drill", "--data", str(self._installation.data)]
+        before = memory.recall(self._installation.state).drill_at
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            env=dict(self._environ), preexec_fn=die_with_parent(signal.SIGKILL),
+        )  # fmt: skip
+        self._say(f"drill: {(done.stdout or done.stderr).strip()[-500:]}")
+        if memory.recall(self._installation.state).drill_at == before:  # it did not get to its end
+            memory.remember(self._installation.state, drill_at=clock.now(), drill_verdict="failed")
 
 
 def of_settings(settings: Settings, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
     """Keep the backups of an installation coming until SIGTERM."""
-    keeper = Keeper(find(settings, environ), say)
+    keeper = Keeper(find(settings, environ), say, environ)
     signal.signal(signal.SIGTERM, keeper.stop)
     drills = timedelta(days=settings.drill_days) if settings.drill_days else None
     keeper.run(pruning.Keep.of(settings.backup_keep), timedelta(hours=settings.backup_hours), drills)
+
+
+def log_of_settings(settings: Settings, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Keep the log alone coming until SIGTERM: where timers make full backups and drills."""
+    keeper = Keeper(find(settings, environ), say)
+    signal.signal(signal.SIGTERM, keeper.stop)
+    keeper.archive()
 
 
 def _due(last: datetime | None, every: timedelta) -> bool:

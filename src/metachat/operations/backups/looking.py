@@ -12,7 +12,6 @@ from metachat.operations.backups.installation import Installation, Progress, Tol
 from metachat.operations.backups.manifest import Manifest
 from metachat.operations.backups.memory import Memory
 from metachat.operations.findings import Finding
-from metachat.operations.local.postgres import Cluster
 
 RPO = timedelta(seconds=60)
 
@@ -62,7 +61,7 @@ def verify(installation: Installation, id: str = "", told: Told = quietly) -> li
 def status(installation: Installation, every: timedelta, drills: timedelta | None) -> Status:
     """Tell how backups stand; raises nothing for what is wrong with them."""
     known = memory.recall(installation.state)
-    folder = archiving.spool(Cluster(installation.data / "postgres"))
+    folder = installation.spool
     waiting = len(archiving.waiting(folder)) if folder.is_dir() else 0
     free = shutil.disk_usage(installation.data).free
     now = clock.now()

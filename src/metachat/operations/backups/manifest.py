@@ -20,8 +20,11 @@ class Counted(msgspec.Struct, frozen=True):
     after: int
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """One backup. Sizes in bytes; `secrets` is an escrow bundle, `files` and `documents` are tar and JSON."""
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One backup. Sizes in bytes; `secrets` is an escrow bundle, `files` and `documents` are tar and JSON.
+
+    `keys` are those that rows are sealed, hashed or signed with: the ids that each setting's ring must have.
+    """
 
     form: str
     id: str
@@ -45,6 +48,7 @@ class Manifest(msgspec.Struct, frozen=True):
     secrets: Stream
     files: Stream
     documents: Stream
+    keys: dict[str, tuple[str, ...]] = {}
 
     @property
     def stored(self) -> int:

@@ -39,7 +39,7 @@ def recall(folder: Path) -> Memory:
 
 def remember(folder: Path, **changes: object) -> Memory:
     """Change some of it in one step."""
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o750, exist_ok=True)
     changed = msgspec.structs.replace(recall(folder), **changes)
-    write(folder / _FILE, msgspec.json.encode(changed).decode(), 0o600)
+    write(folder / _FILE, msgspec.json.encode(changed).decode(), 0o640)
     return changed

@@ -13,7 +13,16 @@ from typing import IO
 from metachat.foundation import clock
 from metachat.foundation.settings import Secret
 from metachat.operations import journal
-from metachat.operations.backups import canary, documents, keepsakes, manifest, proving, signing, streams
+from metachat.operations.backups import (
+    canary,
+    claiming,
+    documents,
+    keepsakes,
+    manifest,
+    proving,
+    signing,
+    streams,
+)
 from metachat.operations.backups.contract import (
     BackupRefusal,
     ManifestDamaged,
@@ -49,10 +58,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which state: the newest there is, unless told a time or a backup."""
+    """Which state: the newest there is, unless told a time or a backup; spare: bytes of disk to leave."""
 
     at: datetime | None = None
     backup: str = ""
+    spare: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +83,15 @@ def restore(source: Source, into: Path, wanted: Wanted, told: Told = quietly) ->
     chosen = choose(source, wanted)
     of = chosen.manifest
     cache = _begin(into, of)
-    check_space(into, of)
+    check_space(into, of, wanted.spare)
     with journal.recorded(into, VERB, f"{of.id} from {source.target.address}"):
         _small(source, of, into)
         cluster = Cluster(into / "postgres")
         _database(source, of, cluster, cache, told)
         segments = _recover(source, of, cluster, wanted, told)
+        claiming.claim(cluster)
         newest = _look(cluster)
+        keepsakes.bring_back_custom(into, cluster)
         _documents(source, of, into, told)
     shutil.rmtree(cache)
     return Restored(of, chosen.signer, newest, segments)
@@ -107,10 +119,10 @@ def choose(source: Source, wanted: Wanted) -> manifest.Signed:
     raise refusal
 
 
-def check_space(into: Path, of: Manifest) -> None:
+def check_space(into: Path, of: Manifest, spare: int = 0) -> None:
     """Refuse where the disk would not suffice; raises TargetFull."""
     # The database, its pieces until it is unpacked, the documents, and some log.
-    needed = of.size + of.database.stored + of.document_bytes + 512 * 1024 * 1024
+    needed = of.size + of.database.stored + of.document_bytes + 512 * 1024 * 1024 + spare
     places = [into, binaries.ROOT_HOME] if os.geteuid() == 0 and binaries.ROOT_HOME.exists() else [into]
     for place in places:
         free = shutil.disk_usage(place).free
@@ -140,9 +152,9 @@ def _small(source: Source, of: Manifest, into: Path) -> None:
 
 def _database(source: Source, of: Manifest, cluster: Cluster, cache: Path, told: Told) -> None:
     """Unpack the data directory and hold every file of it against the checksums of its own manifest."""
-    if of.postgres != binaries.MAJOR:
+    if of.postgres != binaries.major():
         raise ProgramFailed(
-            f"The backup is of Postgres {of.postgres}; this is {binaries.MAJOR}.",
+            f"The backup is of Postgres {of.postgres}; this is {binaries.major()}.",
             "Export it where it runs with `metachat data export`, and import it here.",
         )
     homes.ensure(cluster.folder, binaries.runner())

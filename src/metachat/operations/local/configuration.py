@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from metachat.operations.local import binaries
 from metachat.operations.local.folder import write
 
 # Small, since it shares a machine with everything else; durable, since it is the only memory there is.
@@ -39,7 +40,10 @@ _NOTE = "# Written by `metachat up` at each start; put changes into custom.conf 
 
 def save(home: Path, settings: Mapping[str, str]) -> None:
     """Write postgresql.conf and pg_hba.conf; settings: what differs from the defaults."""
-    lines = [f"{name} = {value}" for name, value in {**DEFAULTS, **settings}.items()]
+    known = {**DEFAULTS, **settings}
+    if binaries.major() < binaries.MAJOR:
+        known.pop("io_method")  # new in 18
+    lines = [f"{name} = {value}" for name, value in known.items()]
     write(
         home / "postgresql.conf", "\n".join([_NOTE, *lines, "include_if_exists = 'custom.conf'", ""]), 0o644
     )

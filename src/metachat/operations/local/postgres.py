@@ -167,15 +167,16 @@ class Cluster:
     def destroy(self) -> None:
         """Remove everything that `ensure` made, the data included; for tests and uninstalling."""
         self.stop()
+        self._stop_left_over()
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.home)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _check_version(self) -> None:
         found = (self.data / "PG_VERSION").read_text().strip()
-        if found != str(binaries.MAJOR):
+        if found != str(binaries.major()):
             raise PostgresOther(
-                f"{self.data} was made by Postgres {found}; this version brings {binaries.MAJOR}."
+                f"{self.data} was made by Postgres {found}; this version brings {binaries.major()}."
             )
 
     def _initdb(self, account: binaries.Account) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.settings import PREFIX, Settings
 from metachat.operations.backups import archiving
-from metachat.operations.local import folder, keys, listening, state
+from metachat.operations.local import binaries, folder, keys, listening, state
 from metachat.operations.local.children import Child, die_with_parent
 from metachat.operations.local.postgres import NO_SETTINGS, Cluster
 from metachat.operations.local.supervisor import Supervisor
@@ -162,7 +162,7 @@ def _database(cluster: Cluster, up: Up, elsewhere: list[str], steps: Steps) -> N
         cluster.ensure()
         archive = archiving.prepare(cluster) if up.settings.backup_target else NO_SETTINGS
         cluster.start(settings=archive)
-        words.append("Postgres 18, made" if made else "Postgres 18, with the data of before")
+        words.append(f"Postgres {binaries.major()}, {'made' if made else 'with the data of before'}")
     with steps("schema") as words:
         keys.ensure(up.data, cluster, elsewhere)
         applied = _run_child(up, "prepare").splitlines()

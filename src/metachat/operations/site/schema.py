@@ -70,9 +70,11 @@ class Secrets(_Table, frozen=True, kw_only=True):
 class Backup(_Table, frozen=True, kw_only=True):
     """Where backups go; "" means that none are made."""
 
-    target: Annotated[str, Meta(description="file:/path or s3://bucket/prefix.")] = ""
+    target: Annotated[str, Meta(description="dir:/path or s3:bucket/prefix.")] = ""
     endpoint: str = ""
     region: str = ""
+    ca: Annotated[str, Meta(description="The store's own authority, as PEM, if it has one.")] = ""
+    recipients: Annotated[list[str], Meta(description="Public age keys that open them: the safe's.")] = []
     keep_daily: Annotated[int, Meta(ge=1, le=366)] = 7
     keep_weekly: Annotated[int, Meta(ge=0, le=260)] = 5
     keep_monthly: Annotated[int, Meta(ge=0, le=120)] = 12

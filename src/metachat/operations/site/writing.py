@@ -46,7 +46,9 @@ store = {store}                  # from this file's folder on; see `metachat sec
 # drift_every = "1h"
 
 # [backup]
-# target = "s3://bucket/prefix"
+# target = "s3:bucket/prefix"    # its keys are the secrets backup_access_key and backup_secret_key
+# recipients = ["age1..."]       # public halves of the recovery keys in the safe
+# ca = ""                        # the store's own authority, as PEM
 # endpoint = ""
 # region = ""
 # keep_daily = 7

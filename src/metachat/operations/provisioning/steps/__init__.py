@@ -6,6 +6,7 @@ from metachat.operations.provisioning.order import Order
 from metachat.operations.provisioning.steps import (
     access,
     application,
+    backups,
     base,
     database,
     firewall,
@@ -26,6 +27,8 @@ def every(order: Order) -> Iterator[Visit]:
         yield database.set_up
     if roles & {"app", "worker"}:
         yield application.set_up
+    if "database" in roles:
+        yield backups.set_up
     if "proxy" in roles:
         yield proxy.set_up
     if roles & {"app", "worker"}:
