@@ -84,3 +84,27 @@ def test_a_role_nobody_knows_is_shut_out_and_keeps_what_it_owns() -> None:
 )  # fmt: skip
 def test_values_are_compared_by_what_they_mean(one: str, other: str, equal: object) -> None:
     assert database.same(one, other) is equal
+
+
+def test_a_password_that_was_rotated_is_no_difference() -> None:
+    roles = {
+        "metachat_app": "", "metachat_app_2": "login in metachat_app",
+        "metachat_worker": "login", "metachat_worker_2": "in metachat_worker",
+    }  # fmt: skip
+    own = [{"role": "metachat_app_2", "database": "", "setting": "role=metachat_app"}]
+    facts = database.found({**told(own=own), "roles": roles}, DECLARED)
+    assert facts == {Item("Postgres role", name): "login" for name in ("metachat_app", "metachat_worker")}
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        {"metachat_app": "login", "metachat_app_2": "login superuser in metachat_app"},
+        {"metachat_app": "login", "metachat_app_2": "login in metachat_app, metachat_owner"},
+        {"metachat_app": "", "metachat_app_2": "in metachat_app"},
+        {"metachat_app": "login", "postgres_2": "login in postgres"},
+    ],
+)
+def test_a_second_login_that_may_more_shows(roles: dict[str, str]) -> None:
+    facts = database.found({**told(), "roles": roles}, DECLARED)
+    assert facts != {Item("Postgres role", "metachat_app"): "login"}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.servers import guests
-from tests.servers.sites import Live, Operator
+from tests.servers.customers import PER_SECOND
+from tests.servers.sites import DOMAIN, Live, Operator
 
 _HERE = Path(__file__).parent
 
@@ -57,3 +58,20 @@ def live(fleet: guests.Fleet, operator: Operator) -> Live:
     authority.write_text(site.root("cat /var/lib/caddy/pki/authorities/local/root.crt"))
     site.opens_chat()
     return site
+
+
+@pytest.fixture(scope="session")
+def elsewhere(fleet: guests.Fleet, live: Live) -> guests.Guest:
+    """A machine somewhere in the world, which knows the site by its name."""
+    guest = fleet.boot("gamma")
+    guest.ssh(f"echo '{live.guest.address} {DOMAIN}' >> /etc/hosts")
+    return guest
+
+
+@pytest.fixture(scope="session")
+def visitors(live: Live) -> list[dict[str, str]]:
+    """Customers whose conversations a person took over: nobody answers, so that pace is all."""
+    made = [live.begins_chat() for _ in range(PER_SECOND)]
+    for visitor in made:
+        assert live.request("POST", f"/chat/{live.channel}/hand-off", {}, visitor)[0] == 200
+    return made

@@ -329,13 +329,13 @@ def _alone(lane: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ending_in_order() -> Iterator[None]:
-    """Let SIGTERM end a run as an exception does, so that everything is taken down."""
+    """Let SIGTERM end a run as Ctrl-C does, so that everything is taken down."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def leave(*_: object) -> None:
-        raise SystemExit(143)
+        raise KeyboardInterrupt  # which pytest takes for the end, unlike SystemExit
 
     before = signal.signal(signal.SIGTERM, leave)
     try:

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from metachat.foundation.migrations import SECOND
 from metachat.operations.drift.expecting import DATABASE_ROLES, DATABASE_SETTINGS
 from metachat.operations.drift.model import Declared, Item
 
@@ -34,12 +35,26 @@ def found(told: dict[str, Any], declared: Declared) -> dict[Item, str]:
         elif row["error"]:
             facts[item] = f"{row['value']} in {row['file']}: {row['error']}"
     facts.update(_not_taken_over(told, facts))
-    for row in told["own"]:
+    roles, own = _as_one(told["roles"], told["own"])
+    for row in own:
         whose = " ".join(f"{kind} {row[kind]}" for kind in ("role", "database") if row[kind])
         name, _, value = row["setting"].partition("=")
         facts[Item("Postgres setting", f"{name} of {whose}")] = value
-    facts.update({Item("Postgres role", name): told for name, told in told["roles"].items()})
+    facts.update({Item("Postgres role", name): able for name, able in roles.items()})
     return facts
+
+
+def _as_one(roles: dict[str, str], own: list[dict[str, Any]]) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """A role's two logins as one: which of them may sign in is the business of its password's rotation."""
+    seen = dict(roles)
+    for name in (name for name, able in DATABASE_ROLES.items() if able == "login"):
+        second = f"{name}{SECOND}"
+        if seen.get(second) in (f"login in {name}", f"in {name}"):
+            able = seen.pop(second)
+            if able.startswith("login") and seen.get(name) == "":
+                seen[name] = "login"
+            own = [row for row in own if (row["role"], row["setting"]) != (second, f"role={name}")]
+    return seen, own
 
 
 def expected() -> dict[Item, str]:

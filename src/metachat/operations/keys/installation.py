@@ -14,11 +14,15 @@ from metachat.foundation.settings.sources import of_process
 from metachat.operations import journal
 from metachat.operations.keys.model import Holder
 from metachat.operations.local import state
+from metachat.operations.local.postgres import Cluster
 from metachat.operations.secrets import Place, Store, StoreReadOnly, handing, open_store
 from metachat.operations.secrets.known import DATABASES
 
 # As the owner of the tables: the roles of api and worker may not change all that is moved.
 DATABASE = "owner_database_url"
+
+# Reached by whoever may be `postgres` on the database's machine.
+_LOCAL_SUPERUSER = "postgresql://postgres@/postgres?host=/var/run/postgresql"
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,12 @@ class Installation:
         """The address of the database: as this process was given it, or from the store."""
         given = of_process(self.place.environ).text(name)
         return given or self.store(name).get(name).reveal()
+
+    def superuser(self) -> str:
+        """The address of the database's administrator: of the embedded one, or by the account `postgres`."""
+        cluster = Cluster(self.data / "postgres")
+        embedded = (cluster.folder / "superuser.password").exists()
+        return cluster.superuser_dsn() if embedded else _LOCAL_SUPERUSER
 
     def ring(self, name: str) -> Keyring:
         """The keys of a name that the store has."""

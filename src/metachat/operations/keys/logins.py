@@ -22,12 +22,8 @@ from metachat.operations.keys.installation import Installation
 from metachat.operations.keys.model import ProcessesBehind
 from metachat.operations.keys.rolling import LOOKS_EVERY, roll
 from metachat.operations.keys.store import open_ledger
-from metachat.operations.local.postgres import Cluster
 from metachat.operations.secrets import UnfitValue
 from metachat.operations.secrets.known import DATABASES, make
-
-# Reached by whoever may be `postgres` on the database's machine.
-_LOCAL_SUPERUSER = "postgresql://postgres@/postgres?host=/var/run/postgresql"
 
 _MAY_SIGN_IN = "SELECT rolcanlogin FROM pg_roles WHERE rolname = $1"
 _SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename = $1"
@@ -89,9 +85,7 @@ async def _close(there: Installation, connection: asyncpg.Connection, name: str,
 
 @asynccontextmanager
 async def _superuser(there: Installation) -> AsyncIterator[asyncpg.Connection]:
-    cluster = Cluster(there.data / "postgres")
-    embedded = (cluster.folder / "superuser.password").exists()
-    connection = await asyncpg.connect(cluster.superuser_dsn() if embedded else _LOCAL_SUPERUSER, timeout=10)
+    connection = await asyncpg.connect(there.superuser(), timeout=10)
     try:
         yield connection
     finally:

@@ -97,15 +97,9 @@ def ssh(
     server: Server, door: Door, user: str, command: str, stdin: str = ""
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command on a server over SSH; raises Unreachable when it takes too long."""
-    argv = [
-        shutil.which("ssh") or "ssh", "-i", str(door.key), "-p", str(server.port),
-        "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=10",
-        "-o", "StrictHostKeyChecking=accept-new", "-o", f"UserKnownHostsFile={door.known_hosts}",
-        "-o", "LogLevel=ERROR", f"{user}@{server.address}", command,
-    ]  # fmt: skip
     try:
         return subprocess.run(
-            argv,
+            ssh_argv(server, door, user, command),
             input=stdin,
             capture_output=True,
             text=True,
@@ -115,6 +109,16 @@ def ssh(
         )
     except subprocess.TimeoutExpired as error:
         raise Unreachable(server, f"no end within {_SECONDS} s.", "See what it is busy with.") from error
+
+
+def ssh_argv(server: Server, door: Door, user: str, command: str) -> list[str]:
+    """The program that runs a command on a server."""
+    return [
+        shutil.which("ssh") or "ssh", "-i", str(door.key), "-p", str(server.port),
+        "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=10",
+        "-o", "StrictHostKeyChecking=accept-new", "-o", f"UserKnownHostsFile={door.known_hosts}",
+        "-o", "LogLevel=ERROR", f"{user}@{server.address}", command,
+    ]  # fmt: skip
 
 
 def _user(server: Server, door: Door, users: Sequence[str]) -> str:
