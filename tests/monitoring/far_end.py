@@ -1,5 +1,6 @@
 """A far end on loopback: Slack, PagerDuty or any webhook; it records, and misbehaves when it is told to."""
 
+import contextlib
 import json
 import ssl
 import threading
@@ -76,8 +77,9 @@ def far_end(host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Itera
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(said)))
-            self.end_headers()
-            self.wfile.write(said.encode())
+            with contextlib.suppress(ConnectionError):  # whoever asked may have been killed
+                self.end_headers()
+                self.wfile.write(said.encode())
 
         @override
         def log_message(self, format: str, *args: Any) -> None:

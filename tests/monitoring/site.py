@@ -22,6 +22,8 @@ from tests.monitoring.far_end import FarEnd, Received
 from tests.monitoring.tools import program
 
 BASE = "https://wiki.example/runbooks"
+# Seconds of silence after which the watch holds Prometheus or Alertmanager for dead.
+SILENT = 8
 PACE = Pace(scrape=1, evaluate=1, group_wait=1, group_interval=1, repeat=3600, heartbeat=3, hold=0.3)
 
 
@@ -56,8 +58,10 @@ class Site:
     node: int = field(default_factory=free_port)
     prometheus: int = field(default_factory=free_port)
     alertmanager: int = field(default_factory=free_port)
+    watch: int = field(default_factory=free_port)
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     measured: list[Detection] = field(default_factory=list)
+    deaths: dict[str, float] = field(default_factory=dict)
 
     @property
     def data(self) -> Path:
@@ -87,8 +91,9 @@ class Site:
             Receiver(name="chat", kind="slack"),
             Receiver(name="duty", kind="pagerduty", endpoint=f"{self.duty.address}/v2/enqueue"),
         ]
-        beat = alertmanager.Heartbeat(address=f"{self.beats.address}/ping")
-        told = alertmanager.render(receivers, self.folder, [beat], PACE)
+        addresses = (f"{self.beats.address}/ping", f"http://127.0.0.1:{self.watch}/")
+        beats = [alertmanager.Heartbeat(address=address) for address in addresses]
+        told = alertmanager.render(receivers, self.folder, beats, PACE)
         (self.folder / "alertmanager.yml").write_text(told)
         (self.folder / "rules.yml").write_text(rules.render(self.limits, PACE, BASE))
         targets = {
@@ -184,6 +189,10 @@ class Site:
             page = f"{BASE}/{rule}.md"
             assert page in fired.text
             assert f"[{severity.upper()}]" in fired.text
+        except AssertionError as error:
+            logs = [(self.folder / f"{name}.log").read_text()[-3000:] for name in ("api", "worker")]
+            error.add_note("\n".join(logs))
+            raise
         finally:
             ended = time.time()
             end()
@@ -208,6 +217,12 @@ class Site:
     def _argv(self, name: str) -> list[str]:
         if name in ("api", "worker"):
             return [sys.executable, "-m", "metachat", name]
+        if name == "watch":
+            return [
+                sys.executable, "-m", "metachat", "watch", "--address", self.address, "--every", "1",
+                "--heartbeat-port", str(self.watch), "--heartbeat-within", str(SILENT), "--runbooks", BASE,
+                "--data", str(self.folder / "watch"),
+            ]  # fmt: skip
         if name == "node":
             listen = f"--web.listen-address=127.0.0.1:{self.node}"
             only = ["--collector.cpu", "--collector.meminfo", "--collector.filesystem"]

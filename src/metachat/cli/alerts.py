@@ -19,6 +19,7 @@ from metachat.operations import journal, site
 from metachat.operations.monitoring import receivers as far
 from metachat.operations.monitoring import rules, settings, silences
 from metachat.operations.monitoring.receivers import Message, Receiver
+from metachat.operations.provisioning import furnishing
 from metachat.operations.secrets import Place, SecretMissing, open_store, place_of
 
 app = typer.Typer(
@@ -138,6 +139,8 @@ def send_trial(
     """
     place = _place(data)
     lines = settings.receivers(place.data_dir, site_file)
+    if site_file is not None:  # their addresses and keys are in the site's own store
+        place = furnishing.place(site.read(site_file), site_file.absolute().parent, place.data_dir)
     lines = lines if receiver is None else [settings.find(lines, receiver)]
     results = [_tried(line, place, _site_name(site_file)) for line in lines]
     if as_json:

@@ -70,6 +70,7 @@ def listening(place: Place) -> dict[Item, str]:
             open_ports[("udp", "*", 443)] = "caddy"
     if "app" in place.roles:
         open_ports |= {("tcp", "127.0.0.1", port): "metachat" for port in place.api_ports}
+    open_ports |= {("tcp", "127.0.0.1", port): "monitoring" for port in place.monitor_ports}
     if "database" in place.roles:
         hosts = [host for host in ("127.0.0.1", "::1", place.private_address) if host]
         open_ports |= {("tcp", host, 5432): "postgres" for host in hosts}

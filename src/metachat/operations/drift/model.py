@@ -65,6 +65,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     http3: bool = False
     private_address: str = ""
     api_ports: list[int] = []
+    monitor_ports: list[int] = []
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

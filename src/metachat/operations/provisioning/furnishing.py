@@ -6,8 +6,9 @@ from pathlib import Path
 
 from metachat.foundation.settings import Secret
 from metachat.operations import journal
+from metachat.operations.monitoring import settings
 from metachat.operations.provisioning.order import Mode
-from metachat.operations.secrets import Place, Store, StoreMissing, open_store, place_of
+from metachat.operations.secrets import Place, SecretMissing, Store, StoreMissing, open_store, place_of
 from metachat.operations.secrets.contract import read_all
 from metachat.operations.secrets.known import DATABASES, MADE, known, make
 from metachat.operations.secrets.making import Generated, Wanted, generate
@@ -39,9 +40,13 @@ def secrets_for(site: Site, where: Place, mode: Mode, wanted: Wanted) -> dict[st
         if missing - set(_kept(store)):
             complete(site, store, where.data_dir, wanted)
         values = _kept(store)
+        for name in _of_alerts(site):
+            if name not in values:
+                raise SecretMissing(name)
     else:
-        values = {name: make() for name in MADE} | _placeholders(site) | _kept(store)
-    return {name: value.reveal() for name, value in values.items() if name in known()}
+        made = {name: make() for name in (*MADE, *_of_alerts(site))}
+        values = made | _placeholders(site) | _kept(store)
+    return {name: value.reveal() for name, value in values.items() if name in {*known(), *_of_alerts(site)}}
 
 
 def database_host(site: Site) -> str:
@@ -51,6 +56,13 @@ def database_host(site: Site) -> str:
         server for server in site.servers if {"app", "worker"} & set(server.roles) and server != database
     ]
     return (database.private_address or database.address) if others else "127.0.0.1"
+
+
+def _of_alerts(site: Site) -> list[str]:
+    """What a monitor reaches people by; nobody else needs it."""
+    if not site.with_role("monitor"):
+        return []
+    return [*settings.secrets_of(site), *(["smtp_password"] if site.smtp.user else [])]
 
 
 def _kept(store: Store) -> dict[str, Secret]:

@@ -14,6 +14,7 @@ from pyinfra.connectors.util import CommandOutput
 from metachat.operations.drift import background, inventory
 from metachat.operations.drift.comparing import compare
 from metachat.operations.drift.model import Background, Declared, Expectation, Finding, Place
+from metachat.operations.monitoring.ports import used
 from metachat.operations.provisioning.order import Order
 
 # The last two digits of its port are its number.
@@ -77,6 +78,7 @@ def place(order: Order, declared: Declared) -> Place:
     return Place(
         roles=list(server.roles), ssh_port=server.port, http3=site.tls.http3,
         private_address=server.private_address, api_ports=ports,
+        monitor_ports=used(site, server),
     )  # fmt: skip
 
 

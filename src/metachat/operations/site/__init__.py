@@ -12,6 +12,7 @@ from metachat.operations.site.reading import (
 from metachat.operations.site.schema import (
     READY_ROLES,
     Backup,
+    Monitor,
     Plan,
     Receiver,
     Role,
@@ -19,6 +20,7 @@ from metachat.operations.site.schema import (
     Server,
     Site,
     Sizes,
+    Smtp,
     Tls,
     Upkeep,
 )
@@ -27,6 +29,7 @@ __all__ = [
     "DEFAULT",
     "READY_ROLES",
     "Backup",
+    "Monitor",
     "Plan",
     "Receiver",
     "Role",
@@ -36,6 +39,7 @@ __all__ = [
     "SiteFileMissing",
     "SiteFileWrong",
     "Sizes",
+    "Smtp",
     "Tls",
     "Upkeep",
     "Wrong",

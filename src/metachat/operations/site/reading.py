@@ -169,9 +169,28 @@ def _contradictions(site: Site) -> Iterator[Wrong]:
             yield Wrong("servers", f"no server has the role {role}", "Add it to a server's roles.")
         elif count > 1 and role in ("proxy", "database"):
             yield Wrong("servers", f"{count} servers have the role {role}", "Give it to one.")
+    yield from _deaf(site)
+
+
+def _deaf(site: Site) -> Iterator[Wrong]:
+    """Alerts that nobody would hear."""
+    monitors = site.with_role("monitor")
     for place, receiver in enumerate(site.alerts):
         if receiver.kind == "email" and not receiver.to:
             yield Wrong(f"alerts[{place}].to", "is missing", "Name the address that alerts go to.")
+        if receiver.kind == "email" and monitors and not (site.smtp.host and site.smtp.sender):
+            yield Wrong("smtp", "names no host and sender", "Name the server that e-mail goes through.")
+    if len(monitors) > 1:
+        yield Wrong("servers", f"{len(monitors)} servers have the role monitor", "Give it to one.")
+    for server in monitors:
+        if not {"app", "worker"} & set(server.roles):
+            place = site.servers.index(server)
+            yield Wrong(
+                f"servers[{place}].roles", "a monitor alone reaches nothing yet",
+                "Give the role to a server with app or worker.",
+            )  # fmt: skip
+    if monitors and not site.alerts:
+        yield Wrong("alerts", "the role monitor is given, and nobody hears", "Name a receiver: [[alerts]].")
 
 
 def _is_private(text: str) -> bool:

@@ -90,6 +90,26 @@ class Receiver(_Table, frozen=True, kw_only=True):
     endpoint: Annotated[str, Meta(description="PagerDuty's address, where it is not the usual one.")] = ""
 
 
+class Smtp(_Table, frozen=True, kw_only=True):
+    """The server that alerts by e-mail go through; its password is the secret smtp_password."""
+
+    host: str = ""
+    port: Port = 587
+    user: str = ""
+    sender: Annotated[str, Meta(description="The address that alerts come from.")] = ""
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+
+
+class Monitor(_Table, frozen=True, kw_only=True):
+    """How the server with the role monitor watches the site."""
+
+    runbooks: Annotated[str, Meta(description="Where you serve docs/runbooks; alerts link there.")] = ""
+    heartbeat: Annotated[str, Meta(description="The secret with the dead-man's switch's address.")] = ""
+    channel: Annotated[str, Meta(description="The web chat that a question is asked through.")] = ""
+    question: str = "How long does delivery take?"
+    expect: Annotated[str, Meta(description="A word that a true answer has.")] = ""
+
+
 class Plan(_Table, frozen=True, kw_only=True):
     """What a tenant pays, and for how much."""
 
@@ -117,6 +137,8 @@ class Site(_Table, frozen=True, kw_only=True):
     secrets: Secrets = Secrets()
     backup: Backup = Backup()
     alerts: list[Receiver] = []
+    smtp: Smtp = Smtp()
+    monitor: Monitor = Monitor()
     plans: dict[Name, Plan] = {}
     upkeep: Upkeep = Upkeep()
     operators: Annotated[list[str], Meta(description="Public SSH keys of the people who may enter.")] = []

@@ -58,7 +58,15 @@ store = {store}                  # from this file's folder on; see `metachat sec
 # [[alerts]]
 # name = "on-call"
 # kind = "slack"                 # slack, pagerduty, email or webhook
-# secret = "slack_url"           # the secret that holds its address or key
+# secret = "alert_on_call"       # the secret that holds its address or key; this is its usual name
+# to = ""                        # the address, for email; its server is [smtp]: host, port, user, sender, tls
+
+# [monitor]                      # for a server with the role monitor
+# runbooks = ""                  # where you serve docs/runbooks; alerts link there
+# heartbeat = ""                 # the secret with the address of a dead-man's switch: "alert_heartbeat"
+# channel = ""                   # the web chat that a question is asked through, now and then
+# question = "How long does delivery take?"
+# expect = ""                    # a word that a true answer has
 
 # [plans.basic]
 # price = 49.0                   # a month

@@ -70,14 +70,14 @@ class Ledger:
             os.fchmod(kept.fileno(), 0o600)
             old.seek(size - self.most * 3 // 4)
             old.readline()
-            line = old.readline()
-            while line and (first := _parsed(line)) is None:
-                line = old.readline()
-            if not line:
+            for line in old:
+                first = _parsed(line)
+                if first is not None:
+                    break
+            else:
                 return
-            kept.write(
-                json.dumps({"trimmed": first["at"], "before": first["before"]}).encode() + b"\n" + line
-            )
+            anchor = {"trimmed": first["at"], "before": first["before"]}
+            kept.write(json.dumps(anchor).encode() + b"\n" + line)
             shutil.copyfileobj(old, kept, 1024 * 1024)
             kept.flush()
             os.fsync(kept.fileno())
@@ -86,8 +86,8 @@ class Ledger:
 
 def trimmed(path: Path) -> float | None:
     """Since when there is a ledger, where older lines were taken off; in seconds since 1970."""
-    first = next(entries(path), {})
-    return float(first["trimmed"]) if "trimmed" in first else None
+    first = next(entries(path), None)
+    return float(first["trimmed"]) if first is not None and "trimmed" in first else None
 
 
 def entries(path: Path) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ from metachat.operations.provisioning.steps import (
     base,
     database,
     firewall,
+    monitoring,
     proxy,
     watching,
 )
@@ -33,3 +34,5 @@ def every(order: Order) -> Iterator[Visit]:
         yield proxy.set_up
     if roles & {"app", "worker"}:
         yield watching.set_up
+    if "monitor" in roles:
+        yield monitoring.set_up
