@@ -18,9 +18,9 @@ from metachat.operations.backups.targets.s3 import Bucket, S3Target
 
 KEY, SECRET, BUCKET = "backupkey", "backup-secret-of-the-test", "offsite"
 
-Fault = Literal["fine", "500", "503", "cut", "slow", "lies", "full", "revoked", "wrong byte"]
-_STATUS = {"500": 500, "503": 503, "full": 507, "revoked": 403}
-_WORDS = {"full": "InsufficientStorage", "revoked": "InvalidAccessKeyId"}
+Fault = Literal["fine", "500", "503", "cut", "slow", "lies", "full", "revoked", "skewed", "wrong byte"]
+_STATUS = {"500": 500, "503": 503, "full": 507, "revoked": 403, "skewed": 403}
+_WORDS = {"full": "InsufficientStorage", "revoked": "InvalidAccessKeyId", "skewed": "RequestTimeTooSkewed"}
 
 
 class Weather:
@@ -31,12 +31,14 @@ class Weather:
         self.released = threading.Event()
         self._lock = threading.Lock()
         self._fault: Fault = "fine"
-        self._method, self._left = "", 0
+        self._method, self._left, self._after = "", 0, 0
         self.met = 0
 
-    def brings(self, fault: Fault, method: str = "PUT", times: int = 10**6) -> None:
+    def brings(self, fault: Fault, method: str = "PUT", times: int = 10**6, after: int = 0) -> None:
+        """From the request `after` so many others of this method on."""
         with self._lock:
             self._fault, self._method, self._left, self.met = fault, method, times, 0
+            self._after = after
 
     def clears(self) -> None:
         self.brings("fine", times=0)
@@ -44,6 +46,9 @@ class Weather:
     def meets(self, method: str) -> Fault:
         with self._lock:
             if method != self._method or self._left <= 0:
+                return "fine"
+            if self._after > 0:
+                self._after -= 1
                 return "fine"
             self._left -= 1
             self.met += 1

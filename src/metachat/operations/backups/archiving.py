@@ -32,7 +32,7 @@ if [ -e "$spool/$name" ]; then
   echo "metachat: $name is archived already, with other content" >&2
   exit 1
 fi
-dd if="$from" of="$spool/.$name.new" bs=1M conv=fsync status=none || exit 1
+dd if="$from" of="$spool/.$name.new" bs=1M conv=fsync status=none || { rm -f "$spool/.$name.new"; exit 1; }
 mv "$spool/.$name.new" "$spool/$name" && sync "$spool"
 """
 

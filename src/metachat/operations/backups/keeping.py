@@ -89,7 +89,8 @@ class Keeper:
         at = clock.now()
         there = [one for one in self._waiting if one.segment <= segment]
         self._waiting = [one for one in self._waiting if one.segment > segment]
-        changes: dict[str, object] = {"shipped": segment, "shipped_at": at}
+        waiting = len(archiving.waiting(self._spool))
+        changes: dict[str, object] = {"shipped": segment, "shipped_at": at, "waiting": waiting}
         if there:
             seconds = (at - there[-1].at).total_seconds()
             changes |= {"canary_at": there[-1].at, "canary_seconds": seconds}
@@ -103,7 +104,8 @@ class Keeper:
         since = known.failing_since or clock.now()
         if known.failure != refusal.code:
             self._say(f"the log is not archived: {refusal.sentence} {refusal.detail or ''}")
-        memory.remember(self._installation.state, failure=refusal.code, failing_since=since)
+        waiting = len(archiving.waiting(self._spool)) if self._spool.is_dir() else 0
+        memory.remember(self._installation.state, failure=refusal.code, failing_since=since, waiting=waiting)
 
     def _fulls(self, keep: pruning.Keep, every: timedelta, drills: timedelta | None) -> None:
         tried: datetime | None = None

@@ -14,13 +14,15 @@ _FILE = "state.json"
 class Memory(msgspec.Struct, frozen=True):
     """What happened last; None for what never did. `failure` is the archive's, until it is over.
 
-    `canary_at` is the time of the newest canary row that arrived in the target.
+    `canary_at` is the time of the newest canary row that arrived in the target; `waiting` are segments that
+    have not been sent.
     """
 
     canary_at: datetime | None = None
     canary_seconds: float | None = None
     shipped: str = ""
     shipped_at: datetime | None = None
+    waiting: int = 0
     failure: str = ""
     failing_since: datetime | None = None
     backup_at: datetime | None = None

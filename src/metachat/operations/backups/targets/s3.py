@@ -127,6 +127,9 @@ class S3Target:
         if _FULL.search(str(error)):
             return TargetFull(f"{self.address}: {said}", "Let it grow, or run `metachat backup prune`.")
         refused = (self._errors.PermissionDeniedError, self._errors.UnauthenticatedError, PermissionError)
+        if "RequestTimeTooSkewed" in str(error):
+            fix = "Set this machine's clock: it differs too much from the store's."
+            return TargetForbidden(f"{self.address}: {said}", fix)
         if isinstance(error, refused) or _FORBIDDEN.search(str(error)):
             fix = "Check METACHAT_BACKUP_ACCESS_KEY and METACHAT_BACKUP_SECRET_KEY, and what they may do."
             return TargetForbidden(f"{self.address}: {said}", fix)
