@@ -139,10 +139,11 @@ def test_what_backups_remember_of_themselves_is_shown(tmp_path: Path) -> None:
     moment = datetime(2026, 11, 1, tzinfo=UTC)
     memory.remember(tmp_path / "backups", backup_at=moment, backup_failure="target_away", canary_at=moment)
     memory.remember(tmp_path / "backups", drill_at=moment, drill_verdict="failed", failure="target_away")
+    memory.remember(tmp_path / "backups", waiting=12)
     assert statuses.read(tmp_path, "backup") == Status(ok=False, ok_at=moment.timestamp(), count=None)
     assert statuses.read(tmp_path, "drill") == Status(ok=False, ok_at=None, count=None)
     assert statuses.read(tmp_path, "canary") == Status(ok=True, ok_at=moment.timestamp(), count=None)
-    assert statuses.read(tmp_path, "archive") == Status(ok=False, ok_at=None, count=None)
+    assert statuses.read(tmp_path, "archive") == Status(ok=False, ok_at=None, count=12)
     memory.remember(tmp_path / "backups", drill_verdict="passed")
     assert statuses.read(tmp_path, "drill") == Status(ok=True, ok_at=moment.timestamp(), count=None)
     assert statuses.read(tmp_path, "drift") is None

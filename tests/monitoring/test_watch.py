@@ -188,6 +188,27 @@ def test_a_ledger_that_cannot_be_written_costs_no_watching(
     assert broken(path) is None
 
 
+def test_a_full_disk_costs_the_ledger_nothing_that_is_not_made_up_for(
+    facade: Facade, slack: FarEnd, tmp_path: Path
+) -> None:
+    small = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(tmp_path)]
+    if subprocess.run(small, capture_output=True).returncode:
+        pytest.skip("no right to mount a small file system to fill")
+    try:
+        path, fat = tmp_path / "watch.jsonl", tmp_path / "fat"
+        watched = Watched(facade, slack, path)
+        watched.rounds(2)
+        fat.write_bytes(bytes(4096 * 3))
+        watched.rounds(40)
+        assert len([line for line in watched.said if "No space left" in line]) == 1
+        fat.unlink()
+        watched.rounds(1)
+        assert len([one for one in entries(path) if "found" in one]) == 43
+        assert broken(path) is None
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
 def test_a_ledger_tells_when_it_was_changed(facade: Facade, slack: FarEnd, tmp_path: Path) -> None:
     path = tmp_path / "watch.jsonl"
     Watched(facade, slack, path).rounds(4)

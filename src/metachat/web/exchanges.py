@@ -16,37 +16,39 @@ class Exchanges(Collector):
     """Counts within one event loop; the labels are ours, so there are only as many series as routes."""
 
     def __init__(self) -> None:
-        self._answers: dict[tuple[str, str, int], int] = {}
-        self._lengths: dict[str, list[int]] = {}
-        self._sums: dict[str, float] = {}
+        # By method, route and status: the seconds altogether, and how many took up to each bound.
+        self._spent: dict[tuple[str, str, int], list[float]] = {}
 
     def expect(self, method: str, route: str, statuses: Iterable[int]) -> None:
         """Show none of an answer before there is one: what a counter begins with is no growth."""
-        self._answers.update(((method, route, status), 0) for status in statuses)
+        for status in statuses:
+            self._begin((method, route, status))
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one."""
         key = (method, route, status)
-        self._answers[key] = self._answers.get(key, 0) + 1
-        lengths = self._lengths.get(route)
-        if lengths is None:
-            lengths = self._lengths[route] = [0] * len(_BOUNDS)
-            self._sums[route] = 0.0
-        lengths[bisect_left(_SECONDS, seconds)] += 1
-        self._sums[route] += seconds
+        spent = self._spent.get(key) or self._begin(key)
+        spent[0] += seconds
+        spent[bisect_left(_SECONDS, seconds) + 1] += 1
+
+    def _begin(self, key: tuple[str, str, int]) -> list[float]:
+        spent = self._spent[key] = [0.0] * (len(_BOUNDS) + 1)
+        return spent
 
     @override
     def collect(self) -> Iterator[Metric]:
         answers = CounterMetricFamily(
             "metachat_http_requests", "Requests answered.", labels=["method", "route", "status"]
         )
-        for (method, route, status), number in self._answers.items():
-            answers.add_metric([method, route, str(status)], number)
+        routes: dict[str, list[float]] = {}
+        for (method, route, status), spent in self._spent.items():
+            answers.add_metric([method, route, str(status)], sum(spent[1:]))
+            before = routes.get(route, [0.0] * len(spent))
+            routes[route] = [known + more for known, more in zip(before, spent, strict=True)]
         yield answers
         seconds = HistogramMetricFamily(
             "metachat_http_request_seconds", "Time until an answer was complete.", labels=["route"]
         )
-        for route, lengths in self._lengths.items():
-            buckets = list(zip(_BOUNDS, map(float, accumulate(lengths)), strict=True))
-            seconds.add_metric([route], buckets, self._sums[route])
+        for route, (total, *lengths) in routes.items():
+            seconds.add_metric([route], list(zip(_BOUNDS, accumulate(lengths), strict=True)), total)
         yield seconds

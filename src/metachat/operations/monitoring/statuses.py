@@ -52,7 +52,7 @@ def _remembered(known: memory.Memory, operation: str) -> Status | None:
     if operation == "canary" and known.canary_at:
         return Status(ok=True, ok_at=_stamp(known.canary_at), count=None)
     if operation == "archive" and (known.shipped_at or known.failure):
-        return Status(not known.failure, _stamp(known.shipped_at), None)
+        return Status(not known.failure, _stamp(known.shipped_at), known.waiting)
     return None
 
 

@@ -1,5 +1,6 @@
 """The ledger of a watch: one JSON object a line, only added to, each naming the hash of the one before it."""
 
+import errno
 import hashlib
 import json
 import os
@@ -55,7 +56,8 @@ class Ledger:
                 line = json.dumps({**entry, "before": before}, ensure_ascii=False).encode()
                 before = hash_of(line)
                 new += line + b"\n"
-            os.write(handle, new)
+            if os.write(handle, new) < len(new):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(handle)
         finally:
             os.close(handle)

@@ -12,7 +12,6 @@ from metachat.operations.provisioning.placing import place
 from metachat.operations.provisioning.sizes import share
 from metachat.operations.provisioning.steps.release import unpack
 from metachat.operations.provisioning.templates import render
-from metachat.operations.secrets.known import known
 
 _CREDENTIALS = "/etc/metachat/credentials"
 _PROGRAMS = "/usr/local/lib/metachat"
@@ -54,8 +53,6 @@ def _furnish(order: Order) -> list[OperationMeta]:
     place("relief program", render("relieve", threshold=threshold), f"{_PROGRAMS}/relieve", "755")
     placed = [place("settings", render("settings", site=order.site), "/etc/metachat/metachat.env")]
     for name, value in sorted(order.secrets.items()):
-        if name not in known():  # the monitor's
-            continue
         placed.append(place(f"secret {name}", BytesIO(value.encode()), f"{_CREDENTIALS}/{name}", "600"))
     return placed
 

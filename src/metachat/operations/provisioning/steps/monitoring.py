@@ -1,5 +1,6 @@
 """Prometheus, Alertmanager and the watch: what measures, who hears, and who notices when these are dead."""
 
+import hashlib
 import json
 from io import BytesIO
 from pathlib import Path
@@ -20,9 +21,7 @@ from metachat.operations.provisioning.templates import render
 
 _SERVICES = ("prometheus", "prometheus-alertmanager", "prometheus-node-exporter")
 _FOLDER = "/etc/prometheus"
-_CREDENTIALS = "/etc/metachat/credentials"
 _HANDED = Path("/run/credentials/prometheus-alertmanager.service")
-_PASSWORD = "alert_smtp_password"  # noqa: S105 - a name
 _UNITS = "/etc/systemd/system"
 
 
@@ -30,10 +29,9 @@ def set_up(order: Order) -> None:
     """Bring what measures and tells; the units' settings first, or Debian's would listen everywhere."""
     files.directory(name="folder of the monitors", path=_FOLDER, mode="755", user="root", group="root")
     configured = _configured(order)
-    secrets = _secrets(order)
     confined = {unit: _confined(order, unit) for unit in _SERVICES}
     workers = _workers(order)
-    watch = place("metachat-watch.service", _watch(order), f"{_UNITS}/metachat-watch.service")
+    watch = place("metachat-watch.service", _watch(order), f"{_UNITS}/metachat-watch.service", "600")
     units = any_of(*confined.values(), *workers.values(), watch)
     systemd.daemon_reload(name="units of the monitors are read", _if=units)
     apt.packages(name="monitors", packages=list(_SERVICES), no_recommends=True)
@@ -41,10 +39,9 @@ def set_up(order: Order) -> None:
         restart = [f"systemctl restart metachat-worker@{number}"]
         server.shell(name=f"worker {number} shows itself", commands=restart, _if=any_of(shown))
     for unit in _SERVICES:
-        fresh = [confined[unit], *(secrets if unit == "prometheus-alertmanager" else [])]
-        _runs(unit, fresh, configured.get(unit, []))
+        _runs(unit, [confined[unit]], configured.get(unit, []))
     heard = place("who hears", _heard(order), "/etc/metachat/alerts.toml", "600")
-    _runs("metachat-watch", [watch, heard, *secrets], [])
+    _runs("metachat-watch", [watch, heard], [])
 
 
 def _runs(unit: str, anew: list[OperationMeta], read: list[OperationMeta]) -> None:
@@ -108,35 +105,31 @@ def _workers(order: Order) -> dict[int, OperationMeta]:
     }  # fmt: skip
 
 
-def _secrets(order: Order) -> list[OperationMeta]:
-    """Place what receivers are reached by, each in a file that only root reads."""
-    wanted = {name: order.secrets[name] for name in settings.secrets_of(order.site)}
-    if order.site.smtp.user:
-        # A copy of its own, so that Alertmanager begins anew when it changes.
-        wanted[_PASSWORD] = order.secrets["smtp_password"]
-    return [
-        place(f"secret {name}", _bytes(value), f"{_CREDENTIALS}/{name}", "600")
-        for name, value in sorted(wanted.items())
-    ]
-
-
 def _confined(order: Order, unit: str) -> OperationMeta:
     handed = [(line.name, secret_of(line)) for line in order.site.alerts if line.kind != "email"]
     if order.site.monitor.heartbeat:
         handed.append((order.site.monitor.heartbeat, order.site.monitor.heartbeat))
     if order.site.smtp.user:
-        handed.append(("smtp_password", _PASSWORD))
-    content = render(f"{unit}.service.conf", ports=ports, credentials=handed)
-    return place(f"{unit} is confined", content, f"{_UNITS}/{unit}.service.d/metachat.conf")
+        handed.append(("smtp_password", "smtp_password"))
+    mark = _mark(order, [secret for _, secret in handed])
+    content = render(f"{unit}.service.conf", ports=ports, credentials=handed, mark=mark)
+    return place(f"{unit} is confined", content, f"{_UNITS}/{unit}.service.d/metachat.conf", "600")
 
 
 def _watch(order: Order) -> BytesIO:
     # The address of the dead-man's switch is Alertmanager's alone.
     named = [secret_of(line) for line in order.site.alerts if line.kind != "email"]
+    secrets = [*named, *(["smtp_password"] if order.site.smtp.user else [])]
     return render(
         "metachat-watch.service", site=order.site, server=order.server, ports=ports, word=_word,
-        secrets=[*named, *(["smtp_password"] if order.site.smtp.user else [])],
+        secrets=secrets, mark=_mark(order, secrets),
     )  # fmt: skip
+
+
+def _mark(order: Order, secrets: list[str]) -> str:
+    """Stands in a unit that only root reads, so that it begins anew when one of its credentials changes."""
+    told = "\n".join(order.secrets[name] for name in secrets).encode()
+    return hashlib.sha256(told).hexdigest()[:12]
 
 
 def _heard(order: Order) -> BytesIO:
