@@ -61,6 +61,17 @@ class Sizes(_Table, frozen=True, kw_only=True):
     journal: Memory = "1G"
 
 
+Rate = Annotated[int, Meta(ge=0, le=100_000, description="Requests a second; 0 means without a limit.")]
+
+
+class Limits(_Table, frozen=True, kw_only=True):
+    """How often callers may ask."""
+
+    per_address: Rate = 50
+    per_tenant: Rate = 100
+    per_key: Rate = 20
+
+
 class Secrets(_Table, frozen=True, kw_only=True):
     """Where the secrets of the site are kept; see `metachat secrets`."""
 
@@ -134,6 +145,7 @@ class Site(_Table, frozen=True, kw_only=True):
     servers: Annotated[list[Server], Meta(min_length=1)]
     tls: Tls = Tls()
     sizes: Sizes = Sizes()
+    limits: Limits = Limits()
     secrets: Secrets = Secrets()
     backup: Backup = Backup()
     alerts: list[Receiver] = []

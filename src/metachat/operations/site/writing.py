@@ -40,6 +40,11 @@ store = {store}                  # from this file's folder on; see `metachat sec
 # swap = "1G"
 # journal = "1G"                 # of logs at most, and 90 days
 
+# [limits]                       # requests a second; 0: without a limit
+# per_address = 50
+# per_tenant = 100               # all that are signed in, and its API keys, together
+# per_key = 20
+
 # [upkeep]
 # time_zone = "Etc/UTC"
 # reboot = "04:00"               # when patches want one
