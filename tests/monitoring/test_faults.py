@@ -230,6 +230,18 @@ async def test_an_operation_that_goes_wrong(
     await suffers(rule, lambda: tells(operation, **{**well, **ill}), lambda: tells(operation, **well))
 
 
+async def test_a_slack_that_is_ill_hears_later(house: House, suffers: Callable[..., Awaitable[None]]) -> None:
+    began, slack = time.time(), house.site.slack
+    slack.answers = [(500, "down", {}), (503, "down", {})]
+    well = {"count": 0, "ok_at": time.time() + 3600}
+    tells = house.site.tells
+    await suffers(
+        "DrillFailed", lambda: tells("drill", **{**well, "ok": False}), lambda: tells("drill", **well)
+    )
+    tries = [one for one in slack.received if one.at > began and "DrillFailed" in one.text]
+    assert len(tries) >= 4, "twice in vain, once heard, and its end"
+
+
 async def test_a_site_without_backups(house: House, suffers: Callable[..., Awaitable[None]]) -> None:
     word = house.site.data / "backup-status.json"
     await suffers("BackupMissing", word.unlink, lambda: house.site.tells("backup", ok_at=time.time() + 3600))

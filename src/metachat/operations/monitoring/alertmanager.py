@@ -36,20 +36,26 @@ def render(
     pace: Pace = Pace(), post: Post | None = None,  # noqa: B008  (frozen)
 ) -> str:  # fmt: skip
     """Alertmanager's configuration; secrets is the folder with a file for each receiver. JSON is YAML."""
+    beats = {_heartbeat(number): one.config() for number, one in enumerate(heartbeats, start=1)}
     quiet = [one for one in receivers if one.kind != "pagerduty"] or list(receivers)
     told: dict[str, Any] = {
-        "route": _route(pace),
+        "route": _route(pace, list(beats) or [_heartbeat(1)]),
         "inhibit_rules": _inhibitions(),
         "receivers": [
             {"name": "page", **_configs(receivers, secrets, post)},
             {"name": "ticket", **_configs(quiet, secrets, post)},
-            {"name": "heartbeat", "webhook_configs": [one.config() for one in heartbeats]},
+            *({"name": name, "webhook_configs": [config]} for name, config in beats.items()),
+            *([] if beats else [{"name": _heartbeat(1)}]),
         ],
     }
     return json.dumps(told, indent=2) + "\n"
 
 
-def _route(pace: Pace) -> dict[str, Any]:
+def _heartbeat(number: int) -> str:
+    return "heartbeat" if number == 1 else f"heartbeat-{number}"
+
+
+def _route(pace: Pace, heartbeats: list[str]) -> dict[str, Any]:
     beat = {"group_wait": "0s", "group_interval": f"{pace.heartbeat}s"}
     return {
         "receiver": "ticket",
@@ -59,11 +65,15 @@ def _route(pace: Pace) -> dict[str, Any]:
         "group_interval": f"{pace.group_interval}s",
         "repeat_interval": f"{pace.repeat}s",
         "routes": [
-            # A little less than the interval: what is due in the very moment waits for the next.
-            {
-                "matchers": ['alertname="Watchdog"'], "receiver": "heartbeat", **beat,
-                "repeat_interval": f"{pace.heartbeat * 900}ms",
-            },
+            # A little less than the interval: what is due in the very moment waits for the next. Each has a
+            # route of its own: where one does not answer, the others would wait with it.
+            *(
+                {
+                    "matchers": ['alertname="Watchdog"'], "receiver": name, **beat,
+                    "repeat_interval": f"{pace.heartbeat * 900}ms", "continue": name != heartbeats[-1],
+                }
+                for name in heartbeats
+            ),
             {"matchers": ['severity="page"'], "receiver": "page"},
         ],
     }  # fmt: skip
