@@ -33,6 +33,7 @@ ALL = (
     "rotation",
     "metrics_overhead",
     "backups",
+    "backups_restore",
     "install",
 )
 
