@@ -1,6 +1,8 @@
 """One small installation with a real Postgres that archives, and places for its backups."""
 
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from metachat.operations.backups.database import Server
 from metachat.operations.backups.installation import Installation
 from metachat.operations.backups.keeping import Keeper
 from metachat.operations.backups.targets.directory import DirectoryTarget
+from metachat.operations.local import binaries, homes
 from metachat.operations.local.postgres import Cluster
 from metachat.operations.secrets import place_of
 from metachat.operations.secrets.stores.file import FileStore
@@ -68,15 +71,15 @@ END $$
 """
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    data = tmp_path / "data"
-    data.mkdir(mode=0o700)
-    secrets = FileStore(data / "secrets.env")
-    secrets.put("encryption_key", Secret("k" * 40))
-    cluster = Cluster(data / "postgres", settings={"fsync": "off", "full_page_writes": "off"})
+SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+
+
+@pytest.fixture(scope="session")
+def mould(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A database at rest that those of the houses are copies of: made once, since making one takes a second."""
+    cluster = Cluster(tmp_path_factory.mktemp("mould") / "postgres", settings=SETTINGS)
     cluster.ensure()
-    cluster.start(settings=archiving.prepare(cluster))
+    cluster.start()
     server = Server.embedded(cluster)
     server.ask("CREATE DATABASE metachat")
     server.ask(
@@ -84,6 +87,30 @@ def house(tmp_path: Path) -> Iterator[House]:
         "INSERT INTO messages SELECT i, md5(i::text) FROM generate_series(1, 5000) i",
         "metachat",
     )
+    cluster.stop()
+    yield cluster
+    cluster.destroy()
+
+
+def cast(mould: Cluster, folder: Path) -> Cluster:
+    """A copy in a folder of its own."""
+    cluster = Cluster(folder, settings=SETTINGS)
+    folder.mkdir(mode=0o700)
+    homes.ensure(folder, binaries.runner())
+    shutil.copy2(mould.folder / "superuser.password", folder)
+    subprocess.run(["cp", "-a", str(mould.data), str(cluster.data)], check=True)
+    return cluster
+
+
+@pytest.fixture
+def house(tmp_path: Path, mould: Cluster) -> Iterator[House]:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    secrets = FileStore(data / "secrets.env")
+    secrets.put("encryption_key", Secret("k" * 40))
+    cluster = cast(mould, data / "postgres")
+    cluster.start(settings=archiving.prepare(cluster))
+    server = Server.embedded(cluster)
     identity, recovery = signing.ensure_identity(data), age.new_identity()
     who = (age.public(identity), age.public(recovery))
     (tmp_path / "offsite").mkdir()
