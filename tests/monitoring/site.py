@@ -191,7 +191,8 @@ class Site:
             assert f"[{severity.upper()}]" in fired.text
         except AssertionError as error:
             logs = [(self.folder / f"{name}.log").read_text()[-3000:] for name in ("api", "worker")]
-            error.add_note("\n".join(logs))
+            seen = self.asked(rules.named(rule).expression(self.limits))
+            error.add_note("\n".join([f"{self.asked('ALERTS')}\n{seen}", *logs]))
             raise
         finally:
             ended = time.time()

@@ -108,7 +108,9 @@ RULES = (
     ),
     Rule(
         "CpuBusy",
-        '1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[${window}s])) > $cpu',
+        # Work of low priority, as a drill's, makes way for any other: it harms nobody.
+        '1 - sum by (instance) (rate(node_cpu_seconds_total{mode=~"idle|iowait|nice"}[${window}s]))'
+        ' / count by (instance) (node_cpu_seconds_total{mode="idle"}) > $cpu',
         30, "ticket", "The processors of {{ $labels.instance }} are {{ $value | humanizePercentage }} busy.",
         lag=60,
     ),
