@@ -11,6 +11,8 @@ from metachat.operations.monitoring.receivers import open_one
 from metachat.operations.provisioning import furnishing
 from metachat.operations.secrets import SecretMissing, open_store, place_of
 from metachat.operations.secrets.making import Wanted
+from tests.monitoring.far_end import far_end
+from tests.monitoring.test_receivers import run
 
 HEAD = """
 name = "acme"
@@ -83,3 +85,22 @@ def test_the_watch_of_a_server_reads_its_receivers_from_its_credentials(tmp_path
     assert (opened.name, opened.kind) == ("on-call", "slack")
     with pytest.raises(settings.AlertsFileWrong):
         settings.of_file(tmp_path / "nowhere.toml")
+
+
+def test_an_operator_tries_the_receivers_of_a_site_from_their_own_machine(tmp_path: Path) -> None:
+    file = written(tmp_path, server(), SLACK)
+    told = sites.read(file)
+    data = tmp_path / "data"
+    place = furnishing.place(told, tmp_path, data)
+    with pytest.raises(SecretMissing):  # the store is made, and what others issue is missing
+        furnishing.secrets_for(told, place, "apply", Wanted("", "", tmp_path / "recovery.key"))
+    missing = run(data, "test", "--site", str(file))
+    assert missing.returncode == 1
+    assert "metachat secrets set alert_on_call" in missing.stdout
+    with far_end() as slack:
+        open_store(place).put("alert_on_call", Secret(f"{slack.address}/services/T/B/hush"))
+        tried = run(data, "test", "--site", str(file))
+        assert (tried.returncode, tried.stdout) == (0, "ok  on-call: 200 ok\n"), tried.stderr
+        assert [one.body["text"].partition(":")[0] for one in slack.received] == [
+            "[PAGE] chat.acme.test", "[RESOLVED] chat.acme.test",
+        ]  # fmt: skip
