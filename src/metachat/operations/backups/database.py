@@ -19,13 +19,17 @@ OURS = "postgres"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """How a Postgres is reached as its superuser; password None where the operating system vouches for us."""
+    """How a Postgres is reached as its superuser; password None where the operating system vouches for us.
+
+    `replicator` is the role that copies the whole of it.
+    """
 
     programs: Path
     host: str
     port: int = PORT
     user: str = SUPERUSER
     password: Secret | None = field(default=None, repr=False)
+    replicator: str = SUPERUSER
 
     @classmethod
     def embedded(cls, cluster: Cluster) -> "Server":
@@ -36,7 +40,7 @@ class Server:
     @classmethod
     def debian(cls) -> "Server":
         """The one of this machine's system, for its account `postgres`."""
-        return cls(binaries.DEBIAN, "/var/run/postgresql")
+        return cls(binaries.DEBIAN, "/var/run/postgresql", replicator="metachat_backup")
 
     def ask(self, sql: str, database: str = OURS, timeout: float = 60) -> list[list[str]]:
         """Run statements, each in a transaction of its own, and return the rows; raises ProgramFailed."""
@@ -60,9 +64,9 @@ class Server:
         """Ask for a single value."""
         return self.ask(sql, database)[0][0]
 
-    def arguments(self) -> list[str]:
+    def arguments(self, user: str = "") -> list[str]:
         """What every program of Postgres is told."""
-        return ["-h", self.host, "-p", str(self.port), "-U", self.user, "-w"]
+        return ["-h", self.host, "-p", str(self.port), "-U", user or self.user, "-w"]
 
     @contextlib.contextmanager
     def environment(self) -> Iterator[dict[str, str]]:

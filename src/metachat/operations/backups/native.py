@@ -93,7 +93,8 @@ class _Basebackup:
         with server.environment() as environment:
             self._process = subprocess.Popen(
                 [
-                    str(server.programs / "pg_basebackup"), *server.arguments(), "-D", "-", "-Ft",
+                    str(server.programs / "pg_basebackup"), *server.arguments(server.replicator), "-D", "-",
+                    "-Ft",
                     # With the log that it needs: so a backup can be restored where the archive is lost.
                     "-X", "fetch", "--checkpoint=fast", "--progress", f"--compress={_LEVELS[codec]}",
                     "--manifest-checksums=SHA256", "--label=metachat",

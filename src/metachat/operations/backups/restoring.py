@@ -157,6 +157,7 @@ def _database(source: Source, of: Manifest, cluster: Cluster, cache: Path, told:
             f"The backup is of Postgres {of.postgres}; this is {binaries.major()}.",
             "Export it where it runs with `metachat data export`, and import it here.",
         )
+    cluster.folder.mkdir(mode=0o700, exist_ok=True)
     homes.ensure(cluster.folder, binaries.runner())
     shutil.rmtree(cluster.data, ignore_errors=True)
     cluster.data.mkdir(mode=0o700)

@@ -107,8 +107,11 @@ def holder(folder: Path) -> int | None:
 
 
 def version() -> str:
-    """Tell this version of metachat."""
-    return importlib.metadata.version("metachat")
+    """Tell this version of metachat; on a server the name of its release, whose folder it lies in."""
+    try:
+        return importlib.metadata.version("metachat")
+    except importlib.metadata.PackageNotFoundError:
+        return Path(__file__).parents[3].name
 
 
 def write(path: Path, text: str, mode: int) -> None:

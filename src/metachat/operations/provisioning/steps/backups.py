@@ -67,7 +67,8 @@ def _furnish(order: Order) -> None:
 
 
 def _units(order: Order) -> None:
-    facts = {"secrets": sorted(order.secrets), "state": STATE}
+    # The name of the release, so that the archive begins anew with each.
+    facts = {"secrets": sorted(order.secrets), "state": STATE, "release": order.release}
     archive = "metachat-archive.service"
     placed = [
         place(unit, render(unit, **facts), f"/etc/systemd/system/{unit}")
