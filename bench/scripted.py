@@ -89,8 +89,9 @@ async def worker(settings: Settings, answerer: ScriptedAnswerer, real: bool) -> 
 
         assert settings.worker_database_url is not None
         database = await Database.open(
-            unhurried(settings.worker_database_url.reveal()), size=4, announcer=platform.announcer
-        )
+            unhurried(settings.worker_database_url.reveal()),
+            size=3, announcer=platform.announcer, plans="once",
+        )  # fmt: skip
         handlers = {**wiring.HANDLERS, "turn": turn}
         limits = limits_of(settings.turns_in_flight)
         await Loop(database, platform.listener, handlers, platform, limits).run(stop)

@@ -17,18 +17,19 @@ from metachat.domain.channels.whatsapp import WhatsApp
 from metachat.domain.conversations import arrivals
 from metachat.domain.conversations.attachments import sweeping
 from metachat.domain.conversations.deliveries import failing
+from metachat.domain.conversations.together.arrivals import Reception
 from metachat.domain.knowledge import Embedder, Passage
 from metachat.domain.knowledge.embedding.bundled import BundledEmbedder
 from metachat.foundation import key_records, simulated
 from metachat.foundation.blobs import DiskBlobs
-from metachat.foundation.db import Database
+from metachat.foundation.db import Database, Plans
 from metachat.foundation.ids import DocumentId, TenantId
 from metachat.foundation.keyring import Keyring
 from metachat.foundation.outbound import Outbound
 from metachat.foundation.queue import Job
 from metachat.foundation.rates import Rates
 from metachat.foundation.realtime import Announcer, Listener
-from metachat.foundation.scope import Scope, open_scope
+from metachat.foundation.scope import Scope
 from metachat.foundation.settings import Secret, Settings
 
 # Child processes that read documents at the same time; each may take a core and some hundred MB.
@@ -101,6 +102,11 @@ class Platform:
         )
 
     @cached_property
+    def reception(self) -> Reception:
+        """What takes in what providers delivered."""
+        return Reception(self.database, self.providers)
+
+    @cached_property
     def answerers(self) -> Mapping[str, Answerer]:
         """What answers for each provider that a tenant may choose."""
         models = import_module("metachat.domain.assistant.models")
@@ -167,10 +173,14 @@ class Platform:
 
         async def search(question: str, language: str | None) -> list[Passage]:
             query = await knowledge.prepare(self.embedder, question, language=language)
-            async with open_scope(self.database, tenant, actor="worker") as scope:
-                return await knowledge.find_passages(scope, query)
+            return await self.lookups.find(tenant, query)
 
         return search
+
+    @cached_property
+    def lookups(self) -> knowledge.Lookups:
+        """What searches together for turns that search at the same time."""
+        return knowledge.Lookups(self.database)
 
     async def profile_of(self, scope: Scope) -> Profile:
         """The tenant's assistant."""
@@ -193,7 +203,9 @@ async def open_platform(
     """
     dsn = _revealed(settings.database_url if process == "api" else settings.worker_database_url).decode()
     announcer, listener = Announcer(dsn), Listener(dsn)
-    database = await Database.open(dsn, size=settings.database_pool, announcer=announcer)
+    # A worker's statements run for every message, and look rows up by their keys.
+    plans: Plans = "auto" if process == "api" else "once"
+    database = await Database.open(dsn, size=settings.database_pool, announcer=announcer, plans=plans)
     announcer.start()
     listener.start()
     platform: Platform | None = None
@@ -250,7 +262,7 @@ async def _forget(job: Job, platform: Platform) -> None:
 
 
 async def _inbox(job: Job, platform: Platform) -> None:
-    await arrivals.take_in(job, platform.database, platform.providers)
+    await platform.reception.take_in(job)
 
 
 async def _tidy_inbox(job: Job, platform: Platform) -> None:

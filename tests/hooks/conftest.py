@@ -1,7 +1,9 @@
 """A shop with a WhatsApp channel, its door, and a worker that understands what was delivered."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import asyncpg
@@ -13,6 +15,7 @@ from tests.hooks import meta
 from metachat.domain.channels import Channel
 from metachat.domain.channels.whatsapp import Credentials, connect
 from metachat.domain.conversations import arrivals
+from metachat.domain.conversations.together.arrivals import Reception
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId
 from metachat.foundation.queue import Job, store
@@ -40,6 +43,15 @@ class Shop:
     channel: Channel
     client: httpx.AsyncClient
     superuser: str
+
+    @cached_property
+    def reception(self) -> Reception:
+        """What takes in for this worker."""
+        return Reception(self.worker, PROVIDERS)
+
+    async def take_in(self, job: Job) -> None:
+        """Understand what waits in a lane, together with what other lanes bring."""
+        await self.reception.take_in(job)
 
     @property
     def address(self) -> str:
@@ -85,8 +97,7 @@ class Shop:
                 await store.claim(db, "me:1:1.1", lanes, 60)
             if not lanes:
                 return
-            for lane in lanes:
-                await self.work_off(lane)
+            await asyncio.gather(*(self.work_off(lane) for lane in lanes))
             async with self.worker.transaction() as db:
                 await db.execute(store.LEAVE_ALL, owner="me:1:1.1")
 
@@ -104,7 +115,7 @@ class Shop:
             if row["kind"] == "late":
                 await arrivals.try_again(job, self.worker)
             else:
-                await arrivals.take_in(job, self.worker, PROVIDERS)
+                await self.take_in(job)
 
 
 @pytest.fixture

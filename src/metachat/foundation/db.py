@@ -1,21 +1,23 @@
 """Postgres through asyncpg: transactions that carry their tenant, SQL with named parameters."""
 
 import asyncio
-import contextlib
 import functools
 import re
-import struct
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import asyncpg
-import msgspec
 
+from metachat.foundation.connecting import Plans, connect
 from metachat.foundation.errors import Unavailable
 from metachat.foundation.ids import TenantId
+from metachat.foundation.log import log
 from metachat.foundation.pool import Pool
 from metachat.foundation.realtime import Announces
 
@@ -97,12 +99,20 @@ class Database:
 
     def __init__(self, pool: Pool, announcer: Announces | None) -> None:
         self._pool = pool
+        self._plans: WeakKeyDictionary[asyncpg.Connection, _Age] = WeakKeyDictionary()
+        self._ends: set[asyncio.Task[None]] = set()
         self.announcer = announcer
 
     @classmethod
-    async def open(cls, dsn: str, *, size: int = 10, announcer: Announces | None = None) -> "Database":
-        """Connect; raises DatabaseAway when nothing answers within 10 seconds."""
-        database = cls(Pool(functools.partial(_connect, dsn), size), announcer)
+    async def open(
+        cls, dsn: str, *, size: int = 10, announcer: Announces | None = None, plans: Plans = "auto"
+    ) -> "Database":
+        """Connect; raises DatabaseAway when nothing answers within 10 seconds.
+
+        plans "once" has each connection plan a statement once, whatever its values are, without reading whole
+        tables: right where all of them look rows up by their keys.
+        """
+        database = cls(Pool(functools.partial(connect, dsn, plans), size), announcer)
         database.give(await database.take())
         return database
 
@@ -124,6 +134,11 @@ class Database:
         """
         return _Opened(self, "BEGIN" if tenant is None else _begin_for(tenant), credential)
 
+    def reading(self, tenant: TenantId | None = None) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction that changes nothing: its end is not waited for. Raises DatabaseAway."""
+        begin = "BEGIN" if tenant is None else _begin_for(tenant)
+        return _Opened(self, begin, None, self._ends)
+
     def statement(self) -> AbstractAsyncContextManager[Transaction]:
         """Run statements that each commit by themselves, which saves round trips; they see no tenant's rows.
 
@@ -134,9 +149,27 @@ class Database:
     async def take(self) -> asyncpg.Connection:
         """Borrow a connection; only a transaction calls this. Raises DatabaseAway."""
         try:
-            return await self._pool.take()
+            connection = await self._pool.take()
         except _NO_CONNECTION as error:
             raise DatabaseAway(f"no connection: {type(error).__name__}") from error
+        age = self._plans.get(connection)
+        if age is None:
+            self._plans[connection] = _Age(time.monotonic() + _YOUNGEST)
+        elif time.monotonic() > age.until:
+            await self._plan_again(connection, age)
+        return connection
+
+    async def _plan_again(self, connection: asyncpg.Connection, age: "_Age") -> None:
+        # A plan that was made for an empty table stays until there are statistics, and may read all of a
+        # tenant's rows for one. Planned again, it follows the table's size.
+        age.until, age.pause = time.monotonic() + age.pause, min(age.pause * 2, _OLDEST)
+        try:
+            await connection.execute("DISCARD PLANS")
+        except BaseException as error:
+            self._pool.give(connection)
+            if isinstance(error, _AWAY):
+                raise DatabaseAway(f"connection lost: {type(error).__name__}") from error
+            raise
 
     def give(self, connection: asyncpg.Connection) -> None:
         """Give a connection back; only a transaction calls this."""
@@ -150,17 +183,36 @@ _NO_CONNECTION = (
 _AWAY = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, ConnectionError)
 
 
+# How old plans get, in seconds: twice as old each time.
+_YOUNGEST, _OLDEST = 1.0, 120.0
+
+
+@dataclass(slots=True)
+class _Age:
+    """Until when a connection's plans are used, and for how long the next ones are."""
+
+    until: float
+    pause: float = 2 * _YOUNGEST
+
+
 class _Opened:
     """One transaction, from BEGIN to COMMIT; begin None lets each statement commit by itself."""
 
-    __slots__ = ("_begin", "_credential", "_database", "_transaction")
+    __slots__ = ("_begin", "_credential", "_database", "_ends", "_transaction")
 
     _transaction: Transaction
 
-    def __init__(self, database: Database, begin: str | None, credential: str | None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        begin: str | None,
+        credential: str | None,
+        ends: "set[asyncio.Task[None]] | None" = None,
+    ) -> None:
         self._database = database
         self._begin = begin
         self._credential = credential
+        self._ends = ends
 
     async def __aenter__(self) -> Transaction:
         connection = await self._database.take()
@@ -185,6 +237,11 @@ class _Opened:
         if error is not None:
             await self._failed(error)
             return
+        if self._ends is not None:
+            end = asyncio.create_task(self._end_reading(connection))
+            self._ends.add(end)
+            end.add_done_callback(self._ends.discard)
+            return
         if self._begin is not None:
             try:
                 await connection.execute("COMMIT")
@@ -193,6 +250,15 @@ class _Opened:
                 raise
         self._database.give(connection)
         self._transaction.committed(self._database.announcer)
+
+    async def _end_reading(self, connection: asyncpg.Connection) -> None:
+        # Nothing was changed: a connection that breaks now loses nothing, and is not lent again.
+        try:
+            await _undo(connection, "COMMIT")
+        except (*_AWAY, asyncpg.InterfaceError) as error:
+            log.info("a connection broke after it was read from", error=type(error).__name__)
+        finally:
+            self._database.give(connection)
 
     async def _failed(self, error: BaseException) -> None:
         """Undo everything and give the connection back; raises DatabaseAway where that is what happened."""
@@ -248,45 +314,3 @@ def compile_named(sql: str) -> tuple[str, tuple[str, ...]]:
         return f"${names.setdefault(match.group(1), len(names) + 1)}"
 
     return _PARAMETER.sub(number, sql), tuple(names)
-
-
-async def _connect(dsn: str) -> asyncpg.Connection:
-    connection = await asyncpg.connect(
-        dsn, timeout=10, command_timeout=60, statement_cache_size=400,
-        # Plans stay cached; one application name tells our sessions apart in pg_stat_activity.
-        server_settings={"application_name": "metachat", "jit": "off"},
-    )  # fmt: skip
-    try:
-        await _prepare_connection(connection)
-    except BaseException:
-        connection.terminate()
-        raise
-    return connection
-
-
-async def _prepare_connection(connection: asyncpg.Connection) -> None:
-    await connection.set_type_codec(
-        "jsonb", schema="pg_catalog", format="binary", encoder=_encode_jsonb, decoder=_decode_jsonb
-    )
-    with contextlib.suppress(ValueError):  # before the first migration there is no such type
-        await connection.set_type_codec(
-            "halfvec", schema="public", format="binary", encoder=_encode_halfvec, decoder=_decode_halfvec
-        )
-
-
-def _encode_jsonb(value: Any) -> bytes:
-    return b"\x01" + msgspec.json.encode(value)
-
-
-def _decode_jsonb(data: bytes) -> Any:
-    return msgspec.json.decode(data[1:])
-
-
-def _encode_halfvec(vector: Sequence[float]) -> bytes:
-    # pgvector's wire form: dimension, an unused word, then half-precision floats, all big-endian.
-    return struct.pack(f">HH{len(vector)}e", len(vector), 0, *vector)
-
-
-def _decode_halfvec(data: bytes) -> list[float]:
-    (dimension, _) = struct.unpack_from(">HH", data)
-    return list(struct.unpack_from(f">{dimension}e", data, 4))

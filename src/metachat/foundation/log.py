@@ -6,12 +6,12 @@ asyncio, warnings), and the last words of a process that dies of a mistake.
 
 import logging
 import sys
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar, Token
 from typing import Any
 
 import structlog
-from structlog.contextvars import bind_contextvars, bound_contextvars, get_contextvars
+from structlog.contextvars import bind_contextvars
 from typing_extensions import override
 
 from metachat.foundation import redaction
@@ -27,6 +27,7 @@ def configure(process: str, form: str = "json", level: int = logging.INFO) -> No
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _with_values,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -43,17 +44,45 @@ def configure(process: str, form: str = "json", level: int = logging.INFO) -> No
     redaction.die_discreetly()
 
 
-@contextmanager
-def bound(**values: Any) -> Iterator[None]:
-    """Add values (request_id, correlation_id, job, ...) to every line logged inside."""
-    with bound_contextvars(**values):
-        yield
+_values: ContextVar[Mapping[str, Any]] = ContextVar("log_values")
+_NONE: Mapping[str, Any] = {}
+
+
+class bound:
+    """Add values (request_id, correlation_id, job, ...) to every line logged inside.
+
+    One variable holds all of them: one for each, as structlog does it, costs a job a tenth of its time.
+    """
+
+    __slots__ = ("_added", "_token")
+
+    _token: Token[Mapping[str, Any]]
+
+    def __init__(self, **values: Any) -> None:
+        self._added = values
+
+    def __enter__(self) -> None:
+        self._token = _values.set({**_values.get(_NONE), **self._added})
+
+    def __exit__(self, *_: object) -> None:
+        _values.reset(self._token)
+
+
+def current(name: str) -> Any:
+    """Tell the value of that name that lines have here; None where they have none."""
+    return _values.get(_NONE).get(name)
 
 
 def current_correlation_id() -> str | None:
     """Tell what the work at hand belongs to, from webhook to reply; None outside of any."""
-    value = get_contextvars().get("correlation_id")
+    value = current("correlation_id")
     return None if value is None else str(value)
+
+
+def _with_values(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in _values.get(_NONE).items():
+        event.setdefault(name, value)
+    return event
 
 
 def _without_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,10 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
-from structlog.contextvars import get_contextvars
 
 from metachat.foundation import redaction
 from metachat.foundation.errors import Kind, Refusal, problem
-from metachat.foundation.log import log
+from metachat.foundation.log import current, log
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -81,7 +80,7 @@ def describe(status: int, path: str) -> dict[str, Any]:
         "type": f"urn:metachat:problem:{code}", "title": title, "status": status, "code": code,
         "instance": redaction.hide(path),
     }  # fmt: skip
-    if status >= 500 and (request_id := get_contextvars().get("request_id")):
+    if status >= 500 and (request_id := current("request_id")):
         document["request_id"] = request_id
     return document
 

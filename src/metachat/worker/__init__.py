@@ -40,7 +40,7 @@ async def run(settings: Settings) -> None:
         assert settings.worker_database_url is not None, "settings are loaded for the worker"
         # Leases are kept through connections of their own: busy handlers must not cost us our lanes.
         address = unhurried(settings.worker_database_url.reveal())
-        database = await Database.open(address, size=3, announcer=platform.announcer)
+        database = await Database.open(address, size=3, announcer=platform.announcer, plans="once")
         try:
             await wiring.begin(platform)
             limits = limits_of(settings.turns_in_flight)

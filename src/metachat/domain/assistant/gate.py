@@ -155,7 +155,7 @@ def _bears_out(text: str, proven: list[Citation], request: AnswerRequest) -> boo
     if _MARKUP.search(text) or not any(character.isalpha() for character in text):
         return False
     cited = {passage.chunk_id: passage for passage in request.passages}
-    source = words.visible("\n".join(_around(cited[one.chunk_id], one.quote) for one in proven)).lower()
+    source = "\n".join(_around(cited[one.chunk_id].text, one.heading, one.quote) for one in proven)
     if any(address.group().rstrip(".,;:").lower() not in source for address in _ADDRESS.finditer(text)):
         return False
     stated = words.numbers(_LIST_NUMBER.sub("", text))
@@ -168,13 +168,15 @@ def _bears_out(text: str, proven: list[Citation], request: AnswerRequest) -> boo
     return words.share(said, words.content_stems(source, request.language)) >= _LEAST_SHARED
 
 
-def _around(passage: Passage, quote: str) -> str:
-    """Gives the whole sentences that a quote is from, under their heading."""
-    start = passage.text.find(quote)
+# An answer's statements are mostly from the same few sentences.
+@lru_cache(maxsize=512)
+def _around(passage: str, heading: str | None, quote: str) -> str:
+    """Gives the whole sentences that a quote is from, under their heading, as they are compared."""
+    start = passage.find(quote)
     end = start + len(quote)
-    touched = [one for one in spans_of(passage.text) if one.start < end and start < one.end]
-    whole = [passage.text[one.start : one.end] for one in touched]
-    return "\n".join([passage.heading or "", *whole])
+    touched = [one for one in spans_of(passage) if one.start < end and start < one.end]
+    whole = [passage[one.start : one.end] for one in touched]
+    return words.visible("\n".join([heading or "", *whole])).lower()
 
 
 def _repeats(text: str, secrets: tuple[str, ...]) -> bool:

@@ -26,12 +26,12 @@ _ENDINGS = {
 def detect(text: str) -> str | None:
     """Gives "en", "de" or "hr", or None where the text does not tell."""
     text = text[:_LONGEST_SAMPLE]
-    lowered = text.lower()
+    lowered, found = text.lower(), words.tokens(text)
     scores = {
-        language: words.function_words(text, language)
+        language: words.function_words(found, language)
         + 2 * bool(language in _LETTERS and _LETTERS[language].search(lowered))
         + 0.5 * len(ending.findall(lowered))
-        + 0.5 * sum(bool(meanings_of(words.stem(word, language), language)) for word in words.tokens(text))
+        + 0.5 * sum(bool(meanings_of(words.stem(word, language), language)) for word in found)
         for language, ending in _ENDINGS.items()
     }
     best, second = sorted(scores, key=lambda language: -scores[language])[:2]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -14,16 +15,18 @@ from metachat.domain.assistant import language as languages
 from metachat.domain.assistant.actions import Search, note_failures, respond
 from metachat.domain.assistant.drafting import Drafting, drafting
 from metachat.domain.assistant.model import Answer, Answerer, Profile, Question, Turn
-from metachat.domain.conversations import ConversationNotFound, Gathered, Message, Reply
+from metachat.domain.assistant.opening import Openings
+from metachat.domain.conversations import Gathered, Message, Reply
+from metachat.domain.conversations.together.turns import Answers
 from metachat.foundation.db import Database, DatabaseAway
 from metachat.foundation.errors import Refusal
 from metachat.foundation.ids import ConversationId, TenantId
 from metachat.foundation.log import log
-from metachat.foundation.queue import Job, finish
+from metachat.foundation.queue import Job, LeaseLost, finish
 from metachat.foundation.scope import Scope, open_scope
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Desk:
     """What a worker answers with.
 
@@ -41,6 +44,16 @@ class Desk:
     attempts: int = 4
     restarts: int = 2
     begun: Callable[[Gathered], None] | None = None
+
+    @cached_property
+    def openings(self) -> Openings:
+        """Reads what turns answer."""
+        return Openings(self.database, self.profile_of)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """Commits what they answered."""
+        return Answers(self.database)
 
 
 async def take_turn(job: Job, desk: Desk) -> None:
@@ -66,6 +79,10 @@ async def take_turn(job: Job, desk: Desk) -> None:
             break
         await _quiet(job, gathered.quiet)
     assert outcome is not None, "the last try is not interrupted"
+    if isinstance(outcome, Answer) and not outcome.failures:
+        if not await desk.answers.give(job, gathered, draft.id, _reply(outcome)):
+            raise LeaseLost(job.lane)
+        return
     async with open_scope(desk.database, job.tenant, actor="worker") as scope:
         if isinstance(outcome, Answer):
             await conversations.answer(scope, gathered, draft.id, _reply(outcome))
@@ -79,20 +96,21 @@ async def take_turn(job: Job, desk: Desk) -> None:
 async def _open(
     job: Job, desk: Desk, tenant: TenantId, id: ConversationId
 ) -> tuple[Gathered, Profile] | None:
-    try:
-        async with open_scope(desk.database, tenant, actor="worker") as scope:
-            gathered = await conversations.gather(scope, id)
-            if gathered is not None and desk.begun is not None:
-                desk.begun(gathered)
-            if gathered is not None and gathered.asks and not _wants_person(gathered):
-                return gathered, await desk.profile_of(scope)
-            if gathered is not None and not gathered.asks:
-                await conversations.acknowledge(scope, gathered)
-            elif gathered is not None:
-                await conversations.pass_on(scope, gathered, language=languages.detect(gathered.question))
-            await finish(scope.db, job)
-    except ConversationNotFound:
+    opened = await desk.openings.open(tenant, id)
+    if opened is None:
         log.info("conversation was deleted before its turn", conversation=str(id))
+        return None
+    gathered = opened.gathered
+    if gathered is not None and desk.begun is not None:
+        desk.begun(gathered)
+    if gathered is not None and gathered.asks and not _wants_person(gathered):
+        return gathered, opened.profile
+    async with open_scope(desk.database, tenant, actor="worker") as scope:
+        if gathered is not None and not gathered.asks:
+            await conversations.acknowledge(scope, gathered)
+        elif gathered is not None:
+            await conversations.pass_on(scope, gathered, language=languages.detect(gathered.question))
+        await finish(scope.db, job)
     return None
 
 

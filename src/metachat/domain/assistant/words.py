@@ -92,6 +92,7 @@ def tokens(text: str) -> list[str]:
     return [found.lower() for found in _TOKEN.findall(text)]
 
 
+@lru_cache(maxsize=1024)
 def numbers(text: str) -> frozenset[str]:
     """Gives each number a text names, written alike: "4,90" and "4.90" are one."""
     return frozenset(re.sub(r"[,:]", ".", found).removesuffix(".00") for found in _NUMBER.findall(text))
@@ -130,9 +131,10 @@ def share(wanted: Iterable[str], known: Iterable[str]) -> float:
     return len(needed & frozenset(known)) / len(needed) if needed else 1.0
 
 
-def function_words(text: str, language: str) -> int:
-    """Counts the words of a text that hold that language together."""
-    return sum(word in _EMPTY[language] for word in tokens(text))
+def function_words(found: Iterable[str], language: str) -> int:
+    """Counts those of a text's words that hold that language together."""
+    empty = _EMPTY[language]
+    return sum(word in empty for word in found)
 
 
 @lru_cache(maxsize=8)

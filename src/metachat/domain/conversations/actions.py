@@ -64,7 +64,7 @@ async def receive(scope: Scope, inbound: Inbound) -> Message:
 async def receive_in(scope: Scope, id: ConversationId, inbound: Inbound) -> Message:
     """Take in a message of a conversation that the caller knows already; see `receive`."""
     text = clean(inbound.text)
-    said = Reply(text, author="customer", detail=_detail(inbound))
+    said = Reply(text, author="customer", detail=detail_of(inbound))
     taken = await writing.take_in(scope, id, said, inbound)
     if taken.message is None:
         return await _delivered_before(scope, id, inbound.provider_id)
@@ -168,7 +168,8 @@ async def _delivered_before(scope: Scope, id: ConversationId, provider_id: str) 
     return Message(**row)
 
 
-def _detail(inbound: Inbound) -> dict[str, Any]:
+def detail_of(inbound: Inbound) -> dict[str, Any]:
+    """What a message's detail tells of what came in."""
     return dict(inbound.detail) if inbound.form == "text" else {"form": inbound.form, **inbound.detail}
 
 

@@ -2,14 +2,14 @@
 
 from metachat.domain.channels import SENT_BY_PROVIDERS
 
-_CONVERSATION = """
+CONVERSATION = """
 c.tenant_id, c.id, c.channel_id, c.contact_id, p.external_id, p.name AS contact_name, p.locale,
 c.state, c.owner_id, c.language, c.last_seq, c.last_text, c.created_at, c.updated_at
 """
-_WITH_CONTACT = """
+WITH_CONTACT = """
 FROM conversations c JOIN contacts p ON p.tenant_id = c.tenant_id AND p.id = c.contact_id
 """
-_MESSAGE = """
+MESSAGE = """
 id, conversation_id, seq, author, author_id, text, provider_id, status, declined, citations, detail,
 answered_by, provider_at, created_at
 """
@@ -30,7 +30,7 @@ ADD_CONVERSATION = """
 INSERT INTO conversations (tenant_id, id, channel_id, contact_id) VALUES (:tenant, :id, :channel, :contact)
 """
 
-FIND = f"SELECT {_CONVERSATION} {_WITH_CONTACT} WHERE c.tenant_id = :tenant AND c.id = :id"
+FIND = f"SELECT {CONVERSATION} {WITH_CONTACT} WHERE c.tenant_id = :tenant AND c.id = :id"
 
 # A contact has one current conversation in a channel: the latest.
 LATEST_OF = """
@@ -41,12 +41,12 @@ ORDER BY c.id DESC LIMIT 1
 
 # Whoever changes a conversation holds its row: sequence numbers, states and answers come one at a time.
 LOCK = f"""
-SELECT {_CONVERSATION} {_WITH_CONTACT} WHERE c.tenant_id = :tenant AND c.id = :id FOR UPDATE OF c
+SELECT {CONVERSATION} {WITH_CONTACT} WHERE c.tenant_id = :tenant AND c.id = :id FOR UPDATE OF c
 """
 
 # Newest activity first; the cursor is the last row's (updated_at, id). Trials stay out of the inbox.
 RECENT = f"""
-SELECT {_CONVERSATION} {_WITH_CONTACT} JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = c.channel_id
+SELECT {CONVERSATION} {WITH_CONTACT} JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = c.channel_id
 WHERE c.tenant_id = :tenant AND ch.kind <> 'test' AND c.last_seq > 0
   AND (:state::text IS NULL OR c.state = :state)
   AND (:text::text IS NULL OR p.name ILIKE :text OR EXISTS (
@@ -80,7 +80,7 @@ added AS (
     :declined, :citations, :detail, :correlation, :provider_at, :now
   FROM held
   ON CONFLICT (tenant_id, channel_id, provider_id) WHERE provider_id IS NOT NULL DO NOTHING
-  RETURNING {_MESSAGE}
+  RETURNING {MESSAGE}
 ), counted AS (
   UPDATE conversations c SET last_seq = added.seq, last_text = :preview, updated_at = :now,
     language = coalesce(:language, c.language)
@@ -119,7 +119,7 @@ SELECT * FROM added
 """  # noqa: S608
 
 FIND_DELIVERED = f"""
-SELECT {_MESSAGE} FROM messages
+SELECT {MESSAGE} FROM messages
 WHERE tenant_id = :tenant AND provider_id = :provider_id AND conversation_id = :id
   AND channel_id = (SELECT channel_id FROM conversations WHERE tenant_id = :tenant AND id = :id)
 """  # noqa: S608
@@ -132,7 +132,7 @@ WHERE tenant_id = :tenant AND id = :id
 SET_LANGUAGE = "UPDATE conversations SET language = :language WHERE tenant_id = :tenant AND id = :id"
 
 MESSAGES_AFTER = f"""
-SELECT {_MESSAGE} FROM messages
+SELECT {MESSAGE} FROM messages
 WHERE tenant_id = :tenant AND conversation_id = :id AND seq > :after ORDER BY seq LIMIT :limit
 """  # noqa: S608
 
@@ -140,18 +140,18 @@ WHERE tenant_id = :tenant AND conversation_id = :id AND seq > :after ORDER BY se
 # them. Both lists travel as JSON, in the order of their arrival.
 GATHER = f"""
 WITH unanswered AS (
-  SELECT {_MESSAGE} FROM messages
+  SELECT {MESSAGE} FROM messages
   WHERE tenant_id = :tenant AND conversation_id = :id AND author = 'customer' AND answered_by IS NULL
 ), beside AS (
-  SELECT {_MESSAGE} FROM messages
+  SELECT {MESSAGE} FROM messages
   WHERE tenant_id = :tenant AND conversation_id = :id AND author <> 'system'
     AND (author <> 'customer' OR answered_by IS NOT NULL)
   ORDER BY seq DESC LIMIT :limit
 )
-SELECT {_CONVERSATION}, {_QUIET},
+SELECT {CONVERSATION}, {_QUIET},
   (SELECT coalesce(jsonb_agg(unanswered ORDER BY seq), '[]') FROM unanswered) AS unanswered,
   (SELECT coalesce(jsonb_agg(beside ORDER BY seq), '[]') FROM beside) AS history
-{_WITH_CONTACT} JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = c.channel_id
+{WITH_CONTACT} JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = c.channel_id
 WHERE c.tenant_id = :tenant AND c.id = :id
 """  # noqa: S608
 
@@ -288,7 +288,7 @@ WITH again AS (
   INSERT INTO deliveries (tenant_id, message_id, round, created_at)
   SELECT tenant_id, id, (detail->>'resent')::int, :now FROM again
 )
-SELECT {_MESSAGE} FROM again
+SELECT {MESSAGE} FROM again
 """  # noqa: S608
 
 HAS_MESSAGE = """

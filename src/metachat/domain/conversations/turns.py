@@ -1,5 +1,7 @@
 """A turn of the assistant, seen from the conversation: what it answers, its draft, and its commit."""
 
+from typing import Any
+
 import msgspec
 
 from metachat.domain import events
@@ -32,6 +34,11 @@ async def gather(scope: Scope, id: ConversationId) -> Gathered | None:
     row = await scope.db.one(store.GATHER, tenant=scope.tenant, id=id, limit=HISTORY_LENGTH)
     if row is None:
         raise ConversationNotFound
+    return gathered(row)
+
+
+def gathered(row: dict[str, Any]) -> Gathered | None:
+    """Read what a conversation has to answer; None when the assistant is silenced or nothing is open."""
     unanswered = in_order(msgspec.convert(row.pop("unanswered"), list[Message]))
     history = in_order(msgspec.convert(row.pop("history"), list[Message]))
     kind = row.pop("kind")

@@ -54,14 +54,14 @@ async def take_in(scope: Scope, id: ConversationId, said: Reply, inbound: Inboun
     if row is None:
         raise ConversationNotFound
     state, quiet = row.pop("state"), quiet_seconds(row.pop("kind"), row.pop("quiet"))
-    return Taken(state, quiet, None if row["id"] is None else _announced(scope, Message(**row)))
+    return Taken(state, quiet, None if row["id"] is None else announced(scope, Message(**row)))
 
 
 async def add_message(scope: Scope, conversation: Conversation, reply: Reply) -> Message:
     """Add a message, and its event, to a conversation that is held."""
     row = await scope.db.one(store.ADD_MESSAGE, **_values(scope, conversation.id, MessageId(uuid7()), reply))
     assert row is not None
-    return _announced(scope, Message(**row))
+    return announced(scope, Message(**row))
 
 
 async def add_told(
@@ -71,7 +71,7 @@ async def add_told(
     values = _values(scope, conversation.id, MessageId(uuid7()), said)
     told = {"provider_id": provider_id, "provider_at": at}
     row = await scope.db.one(store.ADD_MESSAGE, **{**values, **told})
-    return None if row is None else _announced(scope, Message(**row))
+    return None if row is None else announced(scope, Message(**row))
 
 
 async def add_answer(
@@ -80,7 +80,7 @@ async def add_answer(
     """Answer messages of a conversation that is held; None, and nothing added, unless all are still open."""
     values = _values(scope, conversation.id, id, reply)
     row = await scope.db.one(store.ANSWER, **values, answered=to)
-    return None if row is None else _announced(scope, Message(**row))
+    return None if row is None else announced(scope, Message(**row))
 
 
 def _values(scope: Scope, conversation: ConversationId, id: MessageId, reply: Reply) -> dict[str, Any]:
@@ -94,7 +94,8 @@ def _values(scope: Scope, conversation: ConversationId, id: MessageId, reply: Re
     }  # fmt: skip
 
 
-def _announced(scope: Scope, message: Message) -> Message:
+def announced(scope: Scope, message: Message) -> Message:
+    """Tell readers of a message, and the worker of its delivery, after the commit."""
     conversation = str(message.conversation_id)
     news: dict[str, Any] = {"type": "message", "id": str(message.id), "seq": message.seq}
     content = msgspec.json.encode(message)

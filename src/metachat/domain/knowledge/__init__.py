@@ -17,6 +17,7 @@ from metachat.domain.knowledge.actions import (
 )
 from metachat.domain.knowledge.embedding.contract import Embedder, EmbeddingFailed, Vector
 from metachat.domain.knowledge.language import detect_language
+from metachat.domain.knowledge.lookups import Lookups
 from metachat.domain.knowledge.model import (
     Chunk,
     Document,
@@ -33,6 +34,7 @@ __all__ = [
     "DocumentNotFound",
     "Embedder",
     "EmbeddingFailed",
+    "Lookups",
     "Passage",
     "PassageNotFound",
     "Query",

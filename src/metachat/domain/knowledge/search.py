@@ -50,6 +50,11 @@ async def find_passages(scope: Scope, query: Query, *, limit: int = 8) -> list[P
     Vectors of another model than the query's are left alone: then words decide, and similarity is 0.
     """
     await scope.db.execute(TUNE)
+    return await look_up(scope, query, limit=limit)
+
+
+async def look_up(scope: Scope, query: Query, *, limit: int = 8) -> list[Passage]:
+    """Find the best passages through a connection that never reads whole tables anyway."""
     rows = await scope.db.all(
         SEARCH, tenant=scope.tenant, vector=query.vector, model=query.model, dimension=query.dimension,
         languages=list(_SEARCHED), configurations=[configuration(code) for code in _SEARCHED],

@@ -7,7 +7,16 @@ A job runs at least once; with `finish` in the transaction of its effect, it tak
 from metachat.foundation.queue.contract import Broker
 from metachat.foundation.queue.lanes import Lanes
 from metachat.foundation.queue.loop import Loop
-from metachat.foundation.queue.model import GiveUp, Job, LeaseLost, Limits, Postpone, Retry, owner_name
+from metachat.foundation.queue.model import (
+    GiveUp,
+    Job,
+    LeaseLost,
+    Limits,
+    Postpone,
+    Retry,
+    owner_name,
+    tenant_of,
+)
 from metachat.foundation.queue.running import Handler
 from metachat.foundation.queue.store import dead, debounce, enqueue, finish, replay
 
@@ -28,4 +37,5 @@ __all__ = [
     "finish",
     "owner_name",
     "replay",
+    "tenant_of",
 ]

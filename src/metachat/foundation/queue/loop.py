@@ -165,13 +165,14 @@ class Loop(Generic[C]):
             self._sweep_now.set()
 
     async def _claim(self, wanted: dict[str, UUID | None]) -> None:
-        taken: dict[str, Death] = {}
         try:
             async with self._database.statement() as db:
-                taken = await store.claim(db, self.owner, wanted, self._limits.lease)
-                jobs = await store.load(db, self.owner, taken, self._limits.burst) if taken else {}
+                taken, jobs = await store.claim(
+                    db, self.owner, wanted, self._limits.lease, self._limits.burst
+                )
         except Exception:
-            self._abandoned.update(taken)
+            # They may be ours all the same, where only the answer was lost.
+            self._abandoned.update(wanted)
             for lane, tenant in wanted.items():
                 self._want(lane, tenant)
             raise

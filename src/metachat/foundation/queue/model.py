@@ -53,6 +53,12 @@ class Job:
     deduped: bool = False
 
 
+def tenant_of(job: Job) -> TenantId:
+    """Whose job it is; only for work that is always somebody's."""
+    assert job.tenant is not None, f"a job of kind {job.kind} has a tenant"
+    return job.tenant
+
+
 # From this weight of deaths on a job is a suspect, and runs alone among its like.
 SUSPECT = 2
 

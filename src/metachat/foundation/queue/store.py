@@ -1,6 +1,6 @@
 """The queue's SQL. A lane's row says who holds it; every change is conditional, its row count decides."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -25,20 +25,10 @@ FINISH = """
 DELETE FROM jobs
 WHERE id = :id AND EXISTS (SELECT FROM lanes WHERE lanes.lane = jobs.lane AND leased_by = :owner)"""
 
-# Lanes are always locked in the order of their names, so that no two workers wait for each other.
-# A lane that is held or rests fails the last condition and stays as it is.
-CLAIM = """
-INSERT INTO lanes AS held (lane, leased_by, leased_until)
-SELECT lane, :owner, now() + make_interval(secs => :lease) FROM unnest(:lanes::text[]) AS lane
-WHERE EXISTS (SELECT FROM jobs WHERE jobs.lane = lane.lane AND run_at <= now())
-  AND NOT EXISTS (SELECT FROM lanes WHERE lanes.lane = lane.lane AND leased_until >= now())
-ORDER BY lane
-ON CONFLICT (lane) DO UPDATE SET leased_by = excluded.leased_by, leased_until = excluded.leased_until,
-  taken_over = held.leased_by IS NOT NULL, watched = held.watched AND held.leased_by IS NOT NULL
-WHERE held.leased_until < now()
-RETURNING lane, taken_over, watched"""
+# See the function: lanes in the order of their names, then their jobs.
+CLAIM = "SELECT * FROM claim_lanes(:owner, :lanes::text[], :lease, :burst)"
 
-# A statement of its own after CLAIM or LEAVE: only a new snapshot surely sees what the lane's previous
+# A statement of its own after LEAVE: only a new snapshot surely sees what the lane's previous
 # holder has finished.
 LOAD = """
 SELECT job.* FROM lanes CROSS JOIN LATERAL (
@@ -238,22 +228,37 @@ async def replay(db: Transaction, id: int) -> bool:
     return row is not None
 
 
-async def claim(db: Transaction, owner: str, lanes: Collection[str], lease: float) -> dict[str, Death]:
-    """Take those of the lanes that are free; tells for each how its last holder died on it, if at all."""
-    rows = await db.all(CLAIM, owner=owner, lanes=list(lanes), lease=lease)
-    in_company = sum(row["taken_over"] for row in rows) > 1
-    deaths: dict[str, Death] = {}
-    for row in rows:
-        held = Death.ALONE if not in_company else Death.WATCHED if row["watched"] else Death.IN_COMPANY
-        deaths[row["lane"]] = held if row["taken_over"] else Death.NONE
-    return deaths
+async def claim(
+    db: Transaction, owner: str, lanes: Collection[str], lease: float, burst: int = 1
+) -> tuple[dict[str, Death], dict[str, list[Job]]]:
+    """Take those of the lanes that are free, with their next due jobs.
+
+    Tells for each lane how its last holder died on it, if at all; one without jobs is absent from the second.
+    """
+    rows = await db.all(CLAIM, owner=owner, lanes=list(lanes), lease=lease, burst=burst)
+    held = {row["lane"]: (row.pop("taken_over"), row.pop("watched")) for row in rows}
+    in_company = sum(taken_over for taken_over, _ in held.values()) > 1
+    deaths = {lane: _death(*left, in_company) for lane, left in held.items()}
+    return deaths, _jobs(owner, (row for row in rows if row["id"] is not None))
+
+
+def _death(taken_over: object, watched: object, in_company: object) -> Death:
+    if not taken_over:
+        return Death.NONE
+    return Death.ALONE if not in_company else Death.WATCHED if watched else Death.IN_COMPANY
 
 
 async def load(db: Transaction, owner: str, lanes: Collection[str], burst: int) -> dict[str, list[Job]]:
     """Read the next due jobs of lanes that we hold, in order; a lane without any is absent."""
+    return _jobs(owner, await db.all(LOAD, owner=owner, lanes=list(lanes), burst=burst))
+
+
+def _jobs(owner: str, rows: Iterable[dict[str, Any]]) -> dict[str, list[Job]]:
     found: dict[str, list[Job]] = {}
-    leases = {lane: Lease(lane, owner) for lane in lanes}
-    for row in await db.all(LOAD, owner=owner, lanes=list(lanes), burst=burst):
+    leases: dict[str, Lease] = {}
+    for row in rows:
+        lane = row["lane"]
         row["tenant"] = row.pop("tenant_id")
-        found.setdefault(row["lane"], []).append(Job(**row, lease=leases[row["lane"]]))
+        lease = leases.setdefault(lane, Lease(lane, owner))
+        found.setdefault(lane, []).append(Job(**row, lease=lease))
     return found

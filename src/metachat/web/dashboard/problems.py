@@ -7,11 +7,10 @@ import asyncpg
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.response import Redirect
-from structlog.contextvars import get_contextvars
 
 from metachat.foundation import redaction
 from metachat.foundation.errors import STATUS, Kind, Refusal
-from metachat.foundation.log import log
+from metachat.foundation.log import current, log
 from metachat.web import access, pages, problems
 from metachat.web.dashboard.visit import chosen_theme, go, t
 
@@ -70,7 +69,7 @@ def explain(refusal: Refusal) -> str:
 
 def show(request: AnyRequest, status: int, title: str, text: str) -> Response[str]:
     """Show a page that needs no sign-in."""
-    request_id = get_contextvars().get("request_id") if status >= 500 else None
+    request_id = current("request_id") if status >= 500 else None
     theme = chosen_theme(request)
     said = redaction.hide(text)
     return pages.page(

@@ -151,6 +151,8 @@ def _cut(text: str, limit: int) -> int:
 def _within(text: str, limit: int) -> int:
     if text.isascii():
         return limit
+    if _units(text) <= limit:
+        return len(text)
     taken = 0
     for place, character in enumerate(text):
         taken += 2 if ord(character) > 0xFFFF else 1
@@ -161,4 +163,4 @@ def _within(text: str, limit: int) -> int:
 
 def _units(text: str) -> int:
     """How long a text is as Meta counts: in units of UTF-16, of which an emoji takes two."""
-    return len(text) if text.isascii() else len(text) + sum(ord(character) > 0xFFFF for character in text)
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -1,23 +1,20 @@
 """The post office of a worker: what it sends with, and the starts and ends of its sendings, in batches."""
 
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from metachat.domain.channels import Channel, Sender
 from metachat.domain.conversations import progress
 from metachat.domain.conversations.deliveries import store
-from metachat.domain.conversations.deliveries.gathering import Gathering
 from metachat.domain.conversations.deliveries.model import Delivery
 from metachat.domain.conversations.deliveries.pacing import Pacer
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database, Transaction
+from metachat.foundation.gathering import Gathering, as_each, by_tenant, only_tenant
 from metachat.foundation.ids import MessageId, TenantId
 from metachat.foundation.keyring import Keyring
-from metachat.foundation.queue import Job
-
-T = TypeVar("T")
+from metachat.foundation.queue import Job, tenant_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +62,9 @@ class Office:
 
     async def _start(self, asked: Sequence[tuple[TenantId, MessageId]]) -> list[Delivery | None]:
         found: dict[MessageId, Delivery] = {}
-        by_tenant: dict[TenantId, list[MessageId]] = defaultdict(list)
-        for tenant, message in asked:
-            by_tenant[tenant].append(message)
-        async with self.database.transaction(_only(by_tenant)) as db:
-            async for tenant, messages in _as_each(db, by_tenant):
+        groups = by_tenant(asked)
+        async with self.database.transaction(only_tenant(groups)) as db:
+            async for tenant, messages in as_each(db, groups):
                 values = {"messages": messages, "outcome_wait": self.outcome_wait}
                 for row in await db.all(store.START, tenant=tenant, **values):
                     found[row["message"]] = _delivery(row)
@@ -77,29 +72,12 @@ class Office:
 
     async def _end(self, ends: Sequence[Taken]) -> list[bool]:
         ended: set[int] = set()
-        by_tenant: dict[TenantId, list[Taken]] = defaultdict(list)
-        for taken in ends:
-            assert taken.job.tenant is not None, "a delivery has a tenant"
-            by_tenant[taken.job.tenant].append(taken)
-        async with self.database.transaction(_only(by_tenant)) as db:
-            async for tenant, group in _as_each(db, by_tenant):
+        groups = by_tenant((tenant_of(taken.job), taken) for taken in ends)
+        async with self.database.transaction(only_tenant(groups)) as db:
+            async for tenant, group in as_each(db, groups):
                 ended |= await _accept(db, tenant, group)
             db.after_commit(lambda: _mark_finished(ends, ended))
         return [taken.job.id in ended for taken in ends]
-
-
-def _only(by_tenant: Mapping[TenantId, Any]) -> TenantId | None:
-    """The tenant of a batch that is all of one, for a round trip less."""
-    return next(iter(by_tenant)) if len(by_tenant) == 1 else None
-
-
-async def _as_each(
-    db: Transaction, by_tenant: Mapping[TenantId, list[T]]
-) -> AsyncIterator[tuple[TenantId, list[T]]]:
-    for tenant, items in sorted(by_tenant.items()):
-        if len(by_tenant) > 1:
-            await db.value(store.AS_TENANT, tenant=str(tenant))
-        yield tenant, items
 
 
 async def _accept(db: Transaction, tenant: TenantId, group: list[Taken]) -> set[int]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from metachat.domain.channels import Pace
 from metachat.domain.conversations.deliveries import store
-from metachat.domain.conversations.deliveries.gathering import Gathering
 from metachat.foundation.db import Database
+from metachat.foundation.gathering import Gathering
 
 # How long before its time a place is given: so long its message is held ready.
 AHEAD = 1.0

@@ -176,5 +176,3 @@ WHERE d.created_at < now() - interval '10 minutes'
     WHERE j.kind = 'deliver' AND j.tenant_id = d.tenant_id AND j.payload->>'message' = d.message_id::text)
 LIMIT 500
 """
-
-AS_TENANT = "SELECT set_config('metachat.tenant', :tenant, true)"

@@ -1,0 +1,33 @@
+"""A worker's searches: those that are asked for meanwhile share the next transaction."""
+
+from collections.abc import Sequence
+
+from metachat.domain.knowledge.model import Passage
+from metachat.domain.knowledge.search import Query, look_up
+from metachat.foundation.clock import now
+from metachat.foundation.db import Database
+from metachat.foundation.gathering import Gathering, as_each, by_tenant, only_tenant
+from metachat.foundation.ids import TenantId
+from metachat.foundation.scope import Scope
+
+
+class Lookups:
+    """Searches in the documents of every tenant; database reads no whole tables (plans "once")."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._gathering: Gathering[tuple[TenantId, Query], list[Passage]] = Gathering(self._find, writers=2)
+
+    async def find(self, tenant: TenantId, query: Query) -> list[Passage]:
+        """Find the best passages of a tenant, best first; see `find_passages`."""
+        return await self._gathering.add((tenant, query))
+
+    async def _find(self, asked: Sequence[tuple[TenantId, Query]]) -> list[list[Passage]]:
+        found: dict[int, list[Passage]] = {}
+        groups = by_tenant((tenant, (place, query)) for place, (tenant, query) in enumerate(asked))
+        async with self._database.reading(only_tenant(groups)) as db:
+            async for tenant, queries in as_each(db, groups):
+                scope = Scope(tenant, db, now(), "worker")
+                for place, query in queries:
+                    found[place] = await look_up(scope, query)
+        return [found[place] for place in range(len(asked))]

@@ -1,0 +1,59 @@
+"""A connection to Postgres as we use it: its settings, and how our values travel."""
+
+import contextlib
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import asyncpg
+import msgspec
+
+Plans = Literal["auto", "once"]
+_PLANS: Mapping[Plans, Mapping[str, str]] = {
+    "auto": {},
+    # Planned before there are statistics, kept after: what a small table suggests must not stay.
+    "once": {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"},
+}
+
+
+async def connect(dsn: str, plans: Plans) -> asyncpg.Connection:
+    """Connect; raises what asyncpg raises."""
+    connection = await asyncpg.connect(
+        dsn, timeout=10, command_timeout=60, statement_cache_size=400,
+        # Plans stay cached; one application name tells our sessions apart in pg_stat_activity.
+        server_settings={"application_name": "metachat", "jit": "off", **_PLANS[plans]},
+    )  # fmt: skip
+    try:
+        await _prepare_connection(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+async def _prepare_connection(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", format="binary", encoder=_encode_jsonb, decoder=_decode_jsonb
+    )
+    with contextlib.suppress(ValueError):  # before the first migration there is no such type
+        await connection.set_type_codec(
+            "halfvec", schema="public", format="binary", encoder=_encode_halfvec, decoder=_decode_halfvec
+        )
+
+
+def _encode_jsonb(value: Any) -> bytes:
+    return b"\x01" + msgspec.json.encode(value)
+
+
+def _decode_jsonb(data: bytes) -> Any:
+    return msgspec.json.decode(data[1:])
+
+
+def _encode_halfvec(vector: Sequence[float]) -> bytes:
+    # pgvector's wire form: dimension, an unused word, then half-precision floats, all big-endian.
+    return struct.pack(f">HH{len(vector)}e", len(vector), 0, *vector)
+
+
+def _decode_halfvec(data: bytes) -> list[float]:
+    (dimension, _) = struct.unpack_from(">HH", data)
+    return list(struct.unpack_from(f">{dimension}e", data, 4))

@@ -1,0 +1,107 @@
+"""Group commit: what is asked for while one batch is written is the next batch."""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Generic, TypeVar, cast
+
+import asyncpg
+
+from metachat.foundation.db import DatabaseAway, Transaction
+from metachat.foundation.errors import Refusal
+from metachat.foundation.ids import TenantId
+from metachat.foundation.log import log
+
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+
+_MOST = 100
+# What may be wrong with one item of a batch: the others are then tried without it.
+_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, Refusal)
+
+_AS_TENANT = "SELECT set_config('metachat.tenant', :tenant, true)"
+
+
+class Gathering(Generic[I, O]):
+    """Writes items together that are asked for separately; a batch that fails is tried one by one.
+
+    `writers` batches may be under way at the same time.
+    """
+
+    def __init__(self, write: Callable[[Sequence[I]], Awaitable[Sequence[O]]], *, writers: int = 1) -> None:
+        self._write = write
+        self._writers = writers
+        self._waiting: deque[tuple[I, asyncio.Future[O]]] = deque()
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def add(self, item: I) -> O:
+        """Write an item with whatever else waits, and give its outcome; raises what its writing raises."""
+        outcome: asyncio.Future[O] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, outcome))
+        if len(self._writing) < self._writers:
+            self._writing.add(asyncio.create_task(self._run(), name="gathering"))
+        return await outcome
+
+    async def _run(self) -> None:
+        try:
+            await self._write_all()
+        finally:
+            # Not when the task is done, a moment later: whoever comes in between would wait for nobody.
+            self._writing.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(_MOST, len(self._waiting)))]
+            # Whoever gave up waiting is served all the same: what a provider has taken must be noted.
+            try:
+                await self._settle(batch)
+            except Exception as error:  # the top of the loop: nobody may wait for ever
+                for _, outcome in batch:
+                    if not outcome.done():
+                        outcome.set_exception(error)
+
+    async def _settle(self, batch: list[tuple[I, asyncio.Future[O]]]) -> None:
+        try:
+            outcomes = await self._write([item for item, _ in batch])
+        except DatabaseAway:
+            raise
+        except _FAULTS as error:
+            if len(batch) == 1:
+                raise
+            log.warning("a batch failed, one by one now", error=type(error).__name__, items=len(batch))
+            for alone in batch:
+                await self._settle_alone(alone)
+            return
+        for (_, outcome), found in zip(batch, outcomes, strict=True):
+            if not outcome.done():
+                outcome.set_result(found)
+
+    async def _settle_alone(self, alone: tuple[I, "asyncio.Future[O]"]) -> None:
+        try:
+            await self._settle([alone])
+        except _FAULTS as error:
+            if not alone[1].done():
+                alone[1].set_exception(error)
+
+
+def by_tenant(items: Iterable[tuple[TenantId, I]]) -> dict[TenantId, list[I]]:
+    """Sort the items of a batch by whose they are."""
+    sorted_items: dict[TenantId, list[I]] = defaultdict(list)
+    for tenant, item in items:
+        sorted_items[tenant].append(item)
+    return sorted_items
+
+
+def only_tenant(items: Mapping[TenantId, object]) -> TenantId | None:
+    """The tenant of a batch that is all of one, for a round trip less."""
+    return next(iter(items)) if len(items) == 1 else None
+
+
+async def as_each(
+    db: Transaction, items: Mapping[TenantId, list[I]]
+) -> AsyncIterator[tuple[TenantId, list[I]]]:
+    """Give the items of each tenant, the transaction seeing the rows of that one meanwhile."""
+    for tenant, own in sorted(items.items()):
+        if len(items) > 1:
+            await db.value(_AS_TENANT, tenant=str(tenant))
+        yield tenant, own
