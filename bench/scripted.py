@@ -6,11 +6,11 @@
 
 import argparse
 import asyncio
-import hashlib
 import os
 import re
 import signal
 import socket
+import zlib
 from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
@@ -111,7 +111,7 @@ def _desk(platform: Platform, answerer: ScriptedAnswerer) -> Desk:
 def _vector(text: str) -> Vector:
     vector = np.full(DIMENSION, 1e-3, dtype=np.float32)
     for word in re.findall(r"\w{4,}", text.lower()):
-        vector[int.from_bytes(hashlib.sha256(word.encode()).digest()[:4]) % DIMENSION] += 1
+        vector[zlib.crc32(word.encode()) % DIMENSION] += 1
     return vector / np.float32(np.linalg.norm(vector))
 
 
