@@ -13,6 +13,7 @@ from bench.crowd import Guest
 from bench.result import Result
 
 _THINKING = 1.0
+_ASKED = 220
 _SOURCES = 40  # the door bounds what comes from one address
 
 
@@ -21,16 +22,19 @@ async def run() -> list[Result]:
     load = os.getloadavg()[0]
     async with chat_site("--whole", str(_THINKING), METACHAT_TURNS_IN_FLIGHT="600") as site:
         calm, _ = await measure(site, rate=20, messages=200)
-        busy, seconds = await measure(site, rate=200, messages=2_000)
+        # Asked a little faster than wanted: who only just keeps up would end a second late.
+        busy, seconds = await measure(site, rate=_ASKED, messages=10 * _ASKED)
     return [
         Result("load of the machine before (1.0 is one core's worth of others)", load, ""),
         Result("POST to last token, model of 1 s, 20/s, p50", quantile(calm.last, 0.5), "ms", 1_100),
         Result("POST to last token, model of 1 s, 20/s, p99", quantile(calm.last, 0.99), "ms"),
-        Result("answers a second, model of 1 s, 200/s asked", 2_000 / seconds, "", 180, better="higher"),
-        Result("POST to last token, model of 1 s, 200/s, p50", quantile(busy.last, 0.5), "ms"),
-        Result("POST to last token, model of 1 s, 200/s, p99", quantile(busy.last, 0.99), "ms"),
-        *(Result(f"CPU for a message at 200/s, {kind}", spent, "ms") for kind, spent in busy.cpu.items()),
-    ]
+        # From the first answer that could be there to the last one that was.
+        Result(f"answers a second, model of 1 s, {_ASKED}/s asked", 10 * _ASKED / (seconds - _THINKING), "",
+               200, better="higher"),
+        Result(f"POST to last token, model of 1 s, {_ASKED}/s, p50", quantile(busy.last, 0.5), "ms"),
+        Result(f"POST to last token, model of 1 s, {_ASKED}/s, p99", quantile(busy.last, 0.99), "ms"),
+        *(Result(f"CPU for a message at {_ASKED}/s, {kind}", cost, "ms") for kind, cost in busy.cpu.items()),
+    ]  # fmt: skip
 
 
 async def measure(site: ChatSite, *, rate: int, messages: int) -> tuple[Times, float]:
