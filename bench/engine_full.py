@@ -1,4 +1,4 @@
-"""The whole pipeline with the bundled embedder, beside its processor limit: the built-in answerer, and a model.
+"""The whole pipeline with the bundled embedder beside its processor limit: built-in answerer, and a model.
 
 Nothing is scripted but the customers, their provider and what the model says, which quotes the first passage:
 each question is embedded, searched for, answered, and every statement proven. The model's adapter speaks HTTP
