@@ -72,7 +72,9 @@ def test_roles_may_do_what_they_are_for(live: Live) -> None:
         " from pg_roles"
         " where rolname like 'metachat%' order by 1\""
     ).split()
-    assert rows == [
+    # A role's second login, which its password's rotation makes, may itself do nothing besides.
+    assert {row.partition("|")[2] for row in rows if "_2|" in row} <= {"f|f|f"}
+    assert [row for row in rows if "_2|" not in row] == [
         "metachat_app|f|f|f", "metachat_backup|f|f|t", "metachat_monitor|f|f|f", "metachat_owner|f|f|f",
         "metachat_worker|f|f|f",
     ]  # fmt: skip
