@@ -212,6 +212,33 @@ async def test_a_dead_worker(house: House, suffers: Callable[..., Awaitable[None
     await suffers("ServiceDown", lambda: house.site.kill("worker"), lambda: house.site.run("worker"))
 
 
+async def test_a_slack_that_is_ill_hears_later(house: House, suffers: Callable[..., Awaitable[None]]) -> None:
+    began, slack = time.time(), house.site.slack
+    slack.answers = [(500, "down", {}), (503, "down", {})]
+    well = {"count": 0, "ok_at": time.time() + 3600}
+    tells = house.site.tells
+    await suffers(
+        "DrillFailed", lambda: tells("drill", **{**well, "ok": False}), lambda: tells("drill", **well)
+    )
+    tries = [one for one in slack.received if one.at > began and "DrillFailed" in one.text]
+    assert len(tries) >= 4, "twice in vain, once heard, and its end"
+
+
+@pytest.fixture(scope="module")
+async def expiring(house: House) -> AsyncIterator[asyncio.Task[None]]:
+    """A certificate that runs out, beside the other stories: it is looked at once a minute only."""
+
+    def serve(days: float) -> None:
+        house.pem[0] = certificate(days)
+
+    told = ("CertificateExpiring", lambda: serve(3), lambda: serve(90), 90)
+    task = asyncio.create_task(asyncio.to_thread(house.site.suffers, *told))
+    yield task
+    with contextlib.suppress(AssertionError):
+        await task
+
+
+@pytest.mark.usefixtures("expiring")
 @pytest.mark.parametrize(
     ("rule", "operation", "told"),
     [
@@ -231,18 +258,6 @@ async def test_an_operation_that_goes_wrong(
     well = {"count": 0, "ok_at": time.time() + 3600}
     tells = house.site.tells
     await suffers(rule, lambda: tells(operation, **{**well, **ill}), lambda: tells(operation, **well))
-
-
-async def test_a_slack_that_is_ill_hears_later(house: House, suffers: Callable[..., Awaitable[None]]) -> None:
-    began, slack = time.time(), house.site.slack
-    slack.answers = [(500, "down", {}), (503, "down", {})]
-    well = {"count": 0, "ok_at": time.time() + 3600}
-    tells = house.site.tells
-    await suffers(
-        "DrillFailed", lambda: tells("drill", **{**well, "ok": False}), lambda: tells("drill", **well)
-    )
-    tries = [one for one in slack.received if one.at > began and "DrillFailed" in one.text]
-    assert len(tries) >= 4, "twice in vain, once heard, and its end"
 
 
 async def test_a_site_without_backups(house: House, suffers: Callable[..., Awaitable[None]]) -> None:
@@ -379,11 +394,11 @@ async def test_busy_processors(house: House, suffers: Callable[..., Awaitable[No
     others = await asyncio.to_thread(calm_moment, 90)
     made = multiprocessing.get_context("spawn").Process
     count = len(os.sched_getaffinity(0))
-    busy = [made(target=compute, args=(45,), daemon=True) for _ in range(count)]
+    busy = [made(target=compute, args=(90,), daemon=True) for _ in range(count)]
     house.site.adjust(cpu=(others + BUSY) / 2)
     try:
         await suffers(
-            "CpuBusy", lambda: [one.start() for one in busy], lambda: [one.kill() for one in busy], 45
+            "CpuBusy", lambda: [one.start() for one in busy], lambda: [one.kill() for one in busy], 90
         )
     finally:
         house.site.adjust(cpu=Limits().cpu)
@@ -438,11 +453,8 @@ async def test_a_database_that_is_away_is_one_message(
     assert house.site.heard_since(began) - machine == {"DatabaseUnreachable"}
 
 
-async def test_a_certificate_that_runs_out(house: House, suffers: Callable[..., Awaitable[None]]) -> None:
-    def serve(days: float) -> Callable[[], None]:
-        return lambda: house.pem.__setitem__(0, certificate(days))
-
-    await suffers("CertificateExpiring", serve(3), serve(90), 90)
+async def test_a_certificate_that_runs_out(expiring: asyncio.Task[None]) -> None:
+    await expiring
 
 
 def test_every_rule_was_proven(house: House, request: pytest.FixtureRequest) -> None:
