@@ -61,11 +61,11 @@ class House:
 # Waited for in Postgres itself, whose archiver tells what it has handed over.
 WAIT = """
 DO $$ BEGIN
-  FOR i IN 1..400 LOOP
+  FOR i IN 1..2400 LOOP
     PERFORM pg_stat_clear_snapshot();
     EXIT WHEN (SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver);
     PERFORM pg_sleep(0.05);
-    ASSERT i < 400, 'nothing is archived';
+    ASSERT i < 2400, 'nothing is archived';
   END LOOP;
 END $$
 """
@@ -76,7 +76,7 @@ SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 @pytest.fixture(scope="session")
 def mould(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A database at rest that those of the houses are copies of: made once, since making one takes a second."""
+    """A database at rest that those of the houses are copies of, since making one takes a second."""
     cluster = Cluster(tmp_path_factory.mktemp("mould") / "postgres", settings=SETTINGS)
     cluster.ensure()
     cluster.start()

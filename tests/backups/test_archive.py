@@ -54,7 +54,7 @@ def test_an_archive_that_fails_recovers_and_lacks_nothing(house: House, tmp_path
         assert known.failing_since is not None
         assert len(archiving.waiting(archiving.spool(house.cluster))) >= 1
         weather.clears()
-        away.archives()
+        house.with_target(bucket(endpoint)).archives()
         known = memory.recall(house.installation.state)
         assert (known.failure, known.failing_since) == ("", None)
         cluster = house.server.one("SELECT system_identifier FROM pg_control_system()")

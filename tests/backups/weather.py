@@ -28,6 +28,7 @@ class Weather:
 
     def __init__(self, root: Path, store: int) -> None:
         self.root, self.store = root, store
+        self.endpoint = ""
         self.released = threading.Event()
         self._lock = threading.Lock()
         self._fault: Fault = "fine"
@@ -160,7 +161,8 @@ def behind_weather(root: Path) -> Iterator[tuple[Weather, str]]:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         try:
-            yield weather, f"http://127.0.0.1:{server.server_address[1]}"
+            weather.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+            yield weather, weather.endpoint
         finally:
             weather.released.set()
             server.shutdown()
