@@ -78,6 +78,7 @@ def unpack(stream: IO[bytes], codec: str, into: Path) -> None:
         [tar, "--extract", *undo(codec), "--file", "-", "--directory", str(into), "--no-same-owner"],
         stdin=stream, capture_output=True, check=False, cwd="/", env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
         user=account.user, group=account.group, extra_groups=account.extra_groups,
+        preexec_fn=die_with_parent(signal.SIGKILL),
     )  # fmt: skip
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip()[-500:]

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,6 +46,7 @@ VERB = "restore"
 RECOVERY_SECONDS = 4 * 3600.0
 
 _MARK = ".restoring"
+_ENDING_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def _database(source: Source, of: Manifest, cluster: Cluster, cache: Path, told:
         )
     cluster.folder.mkdir(mode=0o700, exist_ok=True)
     homes.ensure(cluster.folder, binaries.runner())
-    shutil.rmtree(cluster.data, ignore_errors=True)
+    _clear(cluster.data)
     cluster.data.mkdir(mode=0o700)
     give(cluster.data)
 
@@ -169,6 +171,16 @@ def _database(source: Source, of: Manifest, cluster: Cluster, cache: Path, told:
     with _decrypted(source, of, cache, tell) as stream:
         unpack(stream, of.codec, cluster.data)
     _verify(of, cluster, told)
+
+
+def _clear(data: Path) -> None:
+    """Remove what an earlier try left, whose programs may still be ending; raises ProgramFailed."""
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while data.exists():
+        shutil.rmtree(data, ignore_errors=True)
+        if time.monotonic() > deadline:
+            raise ProgramFailed(f"{data} cannot be removed.", "See which program still writes there.")
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager
