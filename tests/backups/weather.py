@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -133,7 +134,7 @@ def store(root: Path) -> Iterator[int]:
         f"{KEY},{SECRET}",
         str(root),
     ]
-    path = f"{Path(__file__).parents[2] / '.venv' / 'bin'}:/usr/bin:/bin"
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     process = subprocess.Popen(
         argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"PATH": path, "HOME": str(root)}
     )
