@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -27,10 +28,12 @@ from tests.servers.sites import METACHAT, Live, Operator
 
 from metachat.foundation import clock
 from metachat.foundation.ids import TenantId
+from metachat.foundation.settings import Secret
 from metachat.operations import age
 from metachat.operations.backups.installation import quietly
 from metachat.operations.backups.logical import exporting
 from metachat.operations.secrets import place_of
+from metachat.operations.secrets.stores.file import FileStore
 
 # A network of its own: those of the other stories keep running.
 LANE = 4
@@ -213,6 +216,7 @@ def test_a_lost_server_comes_back_on_a_bare_one(
     bare = fleet.boot("bare")
     lost_at = time.monotonic()
     lost.guest.destroy()
+    fleet.guests.remove(lost.guest)
     traffic.ended.set()
     customers.join(30)
     assert len(traffic.acknowledged) > 100
@@ -244,13 +248,18 @@ def test_a_lost_server_comes_back_on_a_bare_one(
 
 def _messages(guest: Guest) -> set[str]:
     query = "SELECT text FROM messages WHERE author = 'customer'"
-    return set(guest.ssh(f'runuser -u postgres -- psql -XqAt -d metachat -c "{query}"').stdout.splitlines())
+    return set(_as_root(guest, "runuser -u postgres -- psql -XqAt -d metachat -f -", query).splitlines())
+
+
+def _as_root(guest: Guest, command: str, stdin: str = "") -> str:
+    """Run a command on a server that lets in nobody but its operator."""
+    return guest.ssh(f"sudo sh -c {shlex.quote(f'cd / && {command}')}", user="operator", stdin=stdin).stdout
 
 
 def _serves(bare: Guest, stranger: Operator, lost: Live, fleet: Fleet) -> None:
     """Customers write to it, its log is archived again, and the stranger's site file describes it."""
     authority = fleet.folder / "authority-2.crt"
-    authority.write_text(bare.ssh("cat /var/lib/caddy/pki/authorities/local/root.crt").stdout)
+    authority.write_text(_as_root(bare, "cat /var/lib/caddy/pki/authorities/local/root.crt"))
     again = Live(bare, stranger, 0, authority, channel=lost.channel)
     assert "Zagreb" in json.dumps(again.answer_to("Where do return parcels go?"))
     assert again.root("systemctl is-active metachat-archive.service").strip() == "active"
@@ -282,29 +291,31 @@ async def test_what_runs_on_the_embedded_postgres_moves_to_the_servers_own(
     await connection.execute(CHUNKS, tenant)
     expected = await connection.fetchval(SUM)
     await connection.close()
+    FileStore(tmp_path / "secrets.env").put("encryption_key", Secret("k" * 43))
     identity = age.new_identity()
     source = exporting.From(databases.superuser, place_of({"METACHAT_DATA_DIR": str(tmp_path)}), tmp_path)
     tail = await to_thread(exporting.export, source, tmp_path / "all", [age.public(identity)], quietly)
     guest = next(one for one in fleet.guests if one.name == "bare")
     await to_thread(_imports, guest, tmp_path / "all", identity.reveal())
     assert tail.tables["tenants"].rows == 2
-    found = guest.ssh("runuser -u postgres -- psql -XqAt -d moved -f -", stdin=SUM).stdout.strip()
+    found = _as_root(guest, "runuser -u postgres -- psql -XqAt -d moved -f -", SUM).strip()
     assert found == expected
     assert found.startswith("2000 ")
 
 
 def _imports(guest: Guest, export: Path, identity: str) -> None:
     (guest.root / "root/all.export").write_bytes(export.read_bytes())
-    guest.ssh("umask 077; cat > /root/key", stdin=identity)
+    _as_root(guest, "umask 077; cat > /root/key", identity)
     urls = " ".join(
         f"METACHAT_{name.upper()}=$(sed s#/metachat$#/moved# /etc/metachat/credentials/{name})"
         for name in ("owner_database_url", "database_url", "worker_database_url")
     )
     metachat = "/opt/metachat/current/bin/metachat"
-    guest.ssh(
-        f"export {urls}; cd /; runuser -u postgres -- {metachat} migrate --prepare && {metachat} migrate"
+    _as_root(
+        guest, f"export {urls}; runuser -u postgres -- {metachat} migrate --prepare && {metachat} migrate"
     )
-    guest.ssh(
+    _as_root(
+        guest,
         f"METACHAT_DATA_DIR=/root/moved {metachat} data import /root/all.export --identity /root/key"
-        " --database 'postgresql:///moved?host=/var/run/postgresql&user=postgres'"
+        " --database 'postgresql:///moved?host=/var/run/postgresql&user=postgres'",
     )
