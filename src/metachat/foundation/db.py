@@ -162,7 +162,7 @@ class Database:
     async def _plan_again(self, connection: asyncpg.Connection, age: "_Age") -> None:
         # A plan that was made for an empty table stays until there are statistics, and may read all of a
         # tenant's rows for one. Planned again, it follows the table's size.
-        age.until, age.pause = time.monotonic() + age.pause, min(age.pause * 2, _OLDEST)
+        age.until, age.pause = time.monotonic() + age.pause, min(age.pause * 4, _OLDEST)
         try:
             await connection.execute("DISCARD PLANS")
         except BaseException as error:
@@ -183,8 +183,8 @@ _NO_CONNECTION = (
 _AWAY = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, ConnectionError)
 
 
-# How old plans get, in seconds: twice as old each time.
-_YOUNGEST, _OLDEST = 1.0, 120.0
+# How old plans get, in seconds: four times as old each time.
+_YOUNGEST, _OLDEST = 1.0, 600.0
 
 
 @dataclass(slots=True)
@@ -192,7 +192,7 @@ class _Age:
     """Until when a connection's plans are used, and for how long the next ones are."""
 
     until: float
-    pause: float = 2 * _YOUNGEST
+    pause: float = 4 * _YOUNGEST
 
 
 class _Opened:
