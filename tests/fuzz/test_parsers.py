@@ -94,6 +94,11 @@ def test_people_of_a_batch_are_found_without_looking_at_all_of_them_each_time() 
     assert most <= least * 1.5
 
 
+def test_a_name_that_came_as_an_endless_number_names_nobody() -> None:
+    said = {**meta.message(), "from_user_id": 10**310}
+    assert len(webhooks.understood(meta.webhook(meta.change(meta.value(said))))) == 1
+
+
 def seeds_for(folder: Path) -> None:
     """Webhooks as Meta writes them, for the fuzzer to begin with."""
     samples = [

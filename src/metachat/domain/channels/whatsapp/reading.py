@@ -7,6 +7,8 @@ from typing import Any
 Object = Mapping[str, Any]
 
 _EMPTY: Object = {}
+# Ids that came as numbers; what is larger names nobody.
+_LARGEST = 10**40
 
 
 def text(value: Object, *names: str) -> str:
@@ -15,7 +17,7 @@ def text(value: Object, *names: str) -> str:
         found = value.get(name)
         if isinstance(found, str) and found:
             return found.replace("\x00", "")
-        if isinstance(found, int | float) and not isinstance(found, bool):
+        if isinstance(found, int | float) and not isinstance(found, bool) and abs(found) < _LARGEST:
             return str(found)
     return ""
 
