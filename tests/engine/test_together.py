@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from tests.engine.conftest import Line
 
 from metachat.domain import conversations
-from metachat.domain.conversations import Gathered, Reply
-from metachat.domain.conversations.together.turns import Answers, gather_all
+from metachat.domain.conversations import Gathered, Reply, gather_all
+from metachat.domain.conversations.together.turns import Answers
 from metachat.foundation.db import Database
 from metachat.foundation.ids import ConversationId, MessageId, TenantId, uuid7
 from metachat.foundation.queue import Job, store

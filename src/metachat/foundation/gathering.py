@@ -17,7 +17,7 @@ O = TypeVar("O")  # noqa: E741
 
 _MOST = 100
 # What may be wrong with one item of a batch: the others are then tried without it.
-_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, Refusal)
+FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, Refusal)
 
 _AS_TENANT = "SELECT set_config('metachat.tenant', :tenant, true)"
 
@@ -65,7 +65,7 @@ class Gathering(Generic[I, O]):
             outcomes = await self._write([item for item, _ in batch])
         except DatabaseAway:
             raise
-        except _FAULTS as error:
+        except FAULTS as error:
             if len(batch) == 1:
                 raise
             log.warning("a batch failed, one by one now", error=type(error).__name__, items=len(batch))
@@ -79,7 +79,7 @@ class Gathering(Generic[I, O]):
     async def _settle_alone(self, alone: tuple[I, "asyncio.Future[O]"]) -> None:
         try:
             await self._settle([alone])
-        except _FAULTS as error:
+        except FAULTS as error:
             if not alone[1].done():
                 alone[1].set_exception(error)
 

@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from metachat.domain.assistant.model import Profile
-from metachat.domain.conversations import Gathered
-from metachat.domain.conversations.together.turns import gather_all
+from metachat.domain.conversations import Gathered, gather_all
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database
 from metachat.foundation.gathering import Gathering, as_each, by_tenant, only_tenant

@@ -34,7 +34,15 @@ from metachat.domain.conversations.phrases import say
 from metachat.domain.conversations.progress import advance
 from metachat.domain.conversations.reading import Cursor, Tally, cited, list_conversations, tally, transcript
 from metachat.domain.conversations.resending import MessageNotFound, NotFailed, resend
-from metachat.domain.conversations.turns import answer, apologise, find_draft, gather, pass_on, save_draft
+from metachat.domain.conversations.turns import (
+    answer,
+    apologise,
+    find_draft,
+    gather,
+    gather_all,
+    pass_on,
+    save_draft,
+)
 from metachat.domain.conversations.wordless import acknowledge
 
 __all__ = [
@@ -69,6 +77,7 @@ __all__ = [
     "find",
     "find_draft",
     "gather",
+    "gather_all",
     "hand_off",
     "in_order",
     "list_conversations",

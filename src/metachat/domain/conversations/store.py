@@ -2,14 +2,14 @@
 
 from metachat.domain.channels import SENT_BY_PROVIDERS
 
-CONVERSATION = """
+_CONVERSATION = """
 c.tenant_id, c.id, c.channel_id, c.contact_id, p.external_id, p.name AS contact_name, p.locale,
 c.state, c.owner_id, c.language, c.last_seq, c.last_text, c.created_at, c.updated_at
 """
-WITH_CONTACT = """
+_WITH_CONTACT = """
 FROM conversations c JOIN contacts p ON p.tenant_id = c.tenant_id AND p.id = c.contact_id
 """
-MESSAGE = """
+_MESSAGE = """
 id, conversation_id, seq, author, author_id, text, provider_id, status, declined, citations, detail,
 answered_by, provider_at, created_at
 """
@@ -30,7 +30,7 @@ ADD_CONVERSATION = """
 INSERT INTO conversations (tenant_id, id, channel_id, contact_id) VALUES (:tenant, :id, :channel, :contact)
 """
 
-FIND = f"SELECT {CONVERSATION} {WITH_CONTACT} WHERE c.tenant_id = :tenant AND c.id = :id"
+FIND = f"SELECT {_CONVERSATION} {_WITH_CONTACT} WHERE c.tenant_id = :tenant AND c.id = :id"
 
 # A contact has one current conversation in a channel: the latest.
 LATEST_OF = """
@@ -41,12 +41,12 @@ ORDER BY c.id DESC LIMIT 1
 
 # Whoever changes a conversation holds its row: sequence numbers, states and answers come one at a time.
 LOCK = f"""
-SELECT {CONVERSATION} {WITH_CONTACT} WHERE c.tenant_id = :tenant AND c.id = :id FOR UPDATE OF c
+SELECT {_CONVERSATION} {_WITH_CONTACT} WHERE c.tenant_id = :tenant AND c.id = :id FOR UPDATE OF c
 """
 
 # Newest activity first; the cursor is the last row's (updated_at, id). Trials stay out of the inbox.
 RECENT = f"""
-SELECT {CONVERSATION} {WITH_CONTACT} JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = c.channel_id
+SELECT {_CONVERSATION} {_WITH_CONTACT} JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = c.channel_id
 WHERE c.tenant_id = :tenant AND ch.kind <> 'test' AND c.last_seq > 0
   AND (:state::text IS NULL OR c.state = :state)
   AND (:text::text IS NULL OR p.name ILIKE :text OR EXISTS (
@@ -80,7 +80,7 @@ added AS (
     :declined, :citations, :detail, :correlation, :provider_at, :now
   FROM held
   ON CONFLICT (tenant_id, channel_id, provider_id) WHERE provider_id IS NOT NULL DO NOTHING
-  RETURNING {MESSAGE}
+  RETURNING {_MESSAGE}
 ), counted AS (
   UPDATE conversations c SET last_seq = added.seq, last_text = :preview, updated_at = :now,
     language = coalesce(:language, c.language)
@@ -119,7 +119,7 @@ SELECT * FROM added
 """  # noqa: S608
 
 FIND_DELIVERED = f"""
-SELECT {MESSAGE} FROM messages
+SELECT {_MESSAGE} FROM messages
 WHERE tenant_id = :tenant AND provider_id = :provider_id AND conversation_id = :id
   AND channel_id = (SELECT channel_id FROM conversations WHERE tenant_id = :tenant AND id = :id)
 """  # noqa: S608
@@ -132,46 +132,33 @@ WHERE tenant_id = :tenant AND id = :id
 SET_LANGUAGE = "UPDATE conversations SET language = :language WHERE tenant_id = :tenant AND id = :id"
 
 MESSAGES_AFTER = f"""
-SELECT {MESSAGE} FROM messages
+SELECT {_MESSAGE} FROM messages
 WHERE tenant_id = :tenant AND conversation_id = :id AND seq > :after ORDER BY seq LIMIT :limit
 """  # noqa: S608
 
-# What a turn reads at once: the conversation, the customer's unanswered messages, and the last ones beside
-# them. Both lists travel as JSON, in the order of their arrival.
-GATHER = f"""
-WITH unanswered AS (
-  SELECT {MESSAGE} FROM messages
-  WHERE tenant_id = :tenant AND conversation_id = :id AND author = 'customer' AND answered_by IS NULL
-), beside AS (
-  SELECT {MESSAGE} FROM messages
-  WHERE tenant_id = :tenant AND conversation_id = :id AND author <> 'system'
-    AND (author <> 'customer' OR answered_by IS NOT NULL)
-  ORDER BY seq DESC LIMIT :limit
-)
-SELECT {CONVERSATION}, {_QUIET},
-  (SELECT coalesce(jsonb_agg(unanswered ORDER BY seq), '[]') FROM unanswered) AS unanswered,
-  (SELECT coalesce(jsonb_agg(beside ORDER BY seq), '[]') FROM beside) AS history
-{WITH_CONTACT} JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = c.channel_id
-WHERE c.tenant_id = :tenant AND c.id = :id
+_UNANSWERED = f"""
+SELECT {_MESSAGE} FROM messages
+WHERE tenant_id = :tenant AND conversation_id = asked.id AND author = 'customer' AND answered_by IS NULL
 """  # noqa: S608
 
-# Answers all of them or none: whoever comes second finds one answered, and adds nothing. A statement of
-# its own after LOCK: only a new snapshot surely sees what the holder before has answered. The draft ends
-# either way.
-ANSWER = f"""
-WITH dropped AS (
-  DELETE FROM drafts WHERE tenant_id = :tenant AND conversation_id = :id
-), held AS (
-  SELECT * FROM conversations WHERE tenant_id = :tenant AND id = :id
-    AND cardinality(:answered::uuid[]) = (
-      SELECT count(*) FROM messages
-      WHERE tenant_id = :tenant AND conversation_id = :id AND id = ANY(:answered) AND answered_by IS NULL
-    )
-), marked AS (
-  UPDATE messages SET answered_by = :message
-  WHERE tenant_id = :tenant AND conversation_id = :id AND id = ANY(:answered) AND EXISTS (SELECT FROM held)
-), {_ADDED}
-SELECT * FROM added
+_BESIDE = f"""
+SELECT {_MESSAGE} FROM messages
+WHERE tenant_id = :tenant AND conversation_id = asked.id AND author <> 'system'
+  AND (author <> 'customer' OR answered_by IS NOT NULL)
+ORDER BY seq DESC LIMIT :limit
+"""  # noqa: S608
+
+# What turns read at once: each conversation, the customer's unanswered messages, and the last ones beside
+# them. Both lists travel as JSON, in the order of their arrival. OFFSET 0 keeps the planner at looking up.
+GATHER = f"""
+SELECT c.*,
+  (SELECT coalesce(jsonb_agg(open ORDER BY seq), '[]') FROM ({_UNANSWERED}) open) AS unanswered,
+  (SELECT coalesce(jsonb_agg(beside ORDER BY seq), '[]') FROM ({_BESIDE}) beside) AS history
+FROM unnest(:ids::uuid[]) AS asked(id) CROSS JOIN LATERAL (
+  SELECT {_CONVERSATION}, {_QUIET}
+  {_WITH_CONTACT} JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = c.channel_id
+  WHERE c.tenant_id = :tenant AND c.id = asked.id OFFSET 0
+) c
 """  # noqa: S608
 
 MARK_ALL_ANSWERED = """
@@ -288,7 +275,7 @@ WITH again AS (
   INSERT INTO deliveries (tenant_id, message_id, round, created_at)
   SELECT tenant_id, id, (detail->>'resent')::int, :now FROM again
 )
-SELECT {MESSAGE} FROM again
+SELECT {_MESSAGE} FROM again
 """  # noqa: S608
 
 HAS_MESSAGE = """

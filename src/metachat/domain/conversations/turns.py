@@ -1,5 +1,7 @@
 """A turn of the assistant, seen from the conversation: what it answers, its draft, and its commit."""
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,9 +18,13 @@ from metachat.domain.conversations.model import (
     Message,
     Reply,
     in_order,
+    preview,
     spoken_language,
 )
+from metachat.domain.conversations.together import store as together
 from metachat.foundation.ids import ConversationId, MessageId
+from metachat.foundation.log import current_correlation_id
+from metachat.foundation.queue import Job
 from metachat.foundation.scope import Scope
 
 HISTORY_LENGTH = 20
@@ -31,14 +37,19 @@ async def gather(scope: Scope, id: ConversationId) -> Gathered | None:
 
     Raises ConversationNotFound.
     """
-    row = await scope.db.one(store.GATHER, tenant=scope.tenant, id=id, limit=HISTORY_LENGTH)
-    if row is None:
+    found = await gather_all(scope, [id])
+    if id not in found:
         raise ConversationNotFound
-    return gathered(row)
+    return found[id]
 
 
-def gathered(row: dict[str, Any]) -> Gathered | None:
-    """Read what a conversation has to answer; None when the assistant is silenced or nothing is open."""
+async def gather_all(scope: Scope, ids: Collection[ConversationId]) -> dict[ConversationId, Gathered | None]:
+    """Collect it in each of these; a conversation that is not there is absent."""
+    rows = await scope.db.all(store.GATHER, tenant=scope.tenant, ids=list(ids), limit=HISTORY_LENGTH)
+    return {row["id"]: _gathered(row) for row in rows}
+
+
+def _gathered(row: dict[str, Any]) -> Gathered | None:
     unanswered = in_order(msgspec.convert(row.pop("unanswered"), list[Message]))
     history = in_order(msgspec.convert(row.pop("history"), list[Message]))
     kind = row.pop("kind")
@@ -67,13 +78,65 @@ async def answer(scope: Scope, gathered: Gathered, reply_id: MessageId, reply: R
     Too late is an answer to messages that are answered already (another worker was faster), or in a
     conversation that a person has taken over meanwhile.
     """
-    id = gathered.conversation.id
-    conversation = await writing.lock(scope, id)
-    if conversation.state != "assistant":
-        await scope.db.execute(store.DROP_DRAFT, tenant=scope.tenant, id=id)
-        return None
-    answered = [message.id for message in gathered.unanswered]
-    return await writing.add_answer(scope, conversation, reply, id=reply_id, to=answered)
+    await writing.lock(scope, gathered.conversation.id)
+    given = Given(gathered, reply_id, reply, current_correlation_id())
+    said, _ = await answer_held(scope, [given])
+    return said.get(reply_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer to be committed, under the id that it will have, with the job that it ends."""
+
+    gathered: Gathered
+    id: MessageId
+    reply: Reply
+    correlation: str | None
+    job: Job | None = None
+
+
+async def answer_held(scope: Scope, given: Sequence[Given]) -> tuple[dict[MessageId, Message], set[int]]:
+    """Answer in conversations that are held, and end the jobs; gives what was said, and which jobs ended."""
+    ids = [one.gathered.conversation.id for one in given]
+    replies = [one.reply for one in given]
+    jobs = [one.job for one in given if one.job is not None]
+    ends = (
+        {"jobs": [job.id for job in jobs], "owners": list({job.lease.owner for job in jobs})} if jobs else {}
+    )
+    rows = await scope.db.all(
+        together.ANSWER_AND_END if jobs else together.ANSWER,
+        tenant=scope.tenant, now=scope.now, ids=ids, messages=[one.id for one in given],
+        texts=[reply.text for reply in replies], previews=[preview(reply.text) for reply in replies],
+        declined=[reply.declined for reply in replies],
+        citations=[_as_json(reply.citations) for reply in replies],
+        details=[reply.detail for reply in replies], languages=[reply.language for reply in replies],
+        correlations=[one.correlation for one in given],
+        counts=[len(one.gathered.unanswered) for one in given],
+        answered=[message.id for one in given for message in one.gathered.unanswered],
+        streamed=[one.gathered.conversation.id for one in given if one.gathered.streamed],
+        **ends,
+    )  # fmt: skip
+    by_id = {one.id: one for one in given}
+    said = [
+        _said(scope, by_id[row["id"]], row["seq"], row["status"]) for row in rows if row["id"] is not None
+    ]
+    return {message.id: message for message in said}, {row["job"] for row in rows if row["job"] is not None}
+
+
+def _as_json(citations: list[dict[str, Any]]) -> str:
+    # As values of an array they would be taken for its further dimensions.
+    return msgspec.json.encode(citations).decode()
+
+
+def _said(scope: Scope, given: Given, seq: int, status: str) -> Message:
+    reply = given.reply
+    message = Message(
+        id=given.id, conversation_id=given.gathered.conversation.id, seq=seq, author=reply.author,
+        author_id=None, text=reply.text, provider_id=None, status=status, declined=reply.declined,
+        citations=reply.citations, detail=reply.detail, answered_by=None, provider_at=None,
+        created_at=scope.now,
+    )  # fmt: skip
+    return writing.announced(scope, message)
 
 
 async def apologise(

@@ -74,15 +74,6 @@ async def add_told(
     return None if row is None else announced(scope, Message(**row))
 
 
-async def add_answer(
-    scope: Scope, conversation: Conversation, reply: Reply, *, id: MessageId, to: list[MessageId]
-) -> Message | None:
-    """Answer messages of a conversation that is held; None, and nothing added, unless all are still open."""
-    values = _values(scope, conversation.id, id, reply)
-    row = await scope.db.one(store.ANSWER, **values, answered=to)
-    return None if row is None else announced(scope, Message(**row))
-
-
 def _values(scope: Scope, conversation: ConversationId, id: MessageId, reply: Reply) -> dict[str, Any]:
     return {
         "tenant": scope.tenant, "id": conversation, "message": id, "now": scope.now,

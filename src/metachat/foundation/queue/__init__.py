@@ -18,7 +18,7 @@ from metachat.foundation.queue.model import (
     tenant_of,
 )
 from metachat.foundation.queue.running import Handler
-from metachat.foundation.queue.store import dead, debounce, enqueue, finish, replay
+from metachat.foundation.queue.store import dead, debounce, enqueue, finish, note_ended, replay
 
 __all__ = [
     "Broker",
@@ -35,6 +35,7 @@ __all__ = [
     "debounce",
     "enqueue",
     "finish",
+    "note_ended",
     "owner_name",
     "replay",
     "tenant_of",

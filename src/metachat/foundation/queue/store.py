@@ -210,7 +210,18 @@ async def finish(db: Transaction, job: Job) -> None:
     """Complete a job in the transaction of its effect: both or none; raises LeaseLost."""
     if await db.execute(FINISH, id=job.id, owner=job.lease.owner) != 1:
         raise LeaseLost(job.lane)
-    db.after_commit(lambda: job.lease.finished.add(job.id))
+    note_ended(db, [job], {job.id})
+
+
+def note_ended(db: Transaction, jobs: Iterable[Job], ended: Collection[int]) -> None:
+    """Tell after the commit, to those who run them, which of these jobs were completed with their effect."""
+    done = [job for job in jobs if job.id in ended]
+
+    def note() -> None:
+        for job in done:
+            job.lease.finished.add(job.id)
+
+    db.after_commit(note)
 
 
 async def dead(

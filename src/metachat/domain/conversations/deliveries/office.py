@@ -14,7 +14,7 @@ from metachat.foundation.db import Database, Transaction
 from metachat.foundation.gathering import Gathering, as_each, by_tenant, only_tenant
 from metachat.foundation.ids import MessageId, TenantId
 from metachat.foundation.keyring import Keyring
-from metachat.foundation.queue import Job, tenant_of
+from metachat.foundation.queue import Job, note_ended, tenant_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Office:
         async with self.database.transaction(only_tenant(groups)) as db:
             async for tenant, group in as_each(db, groups):
                 ended |= await _accept(db, tenant, group)
-            db.after_commit(lambda: _mark_finished(ends, ended))
+            note_ended(db, (taken.job for taken in ends), ended)
         return [taken.job.id in ended for taken in ends]
 
 
@@ -92,12 +92,6 @@ async def _accept(db: Transaction, tenant: TenantId, group: list[Taken]) -> set[
         if row["id"] is not None:
             progress.tell(db, tenant, row)
     return {row["job"] for row in rows if row["job"] is not None}
-
-
-def _mark_finished(ends: Sequence[Taken], ended: set[int]) -> None:
-    for taken in ends:
-        if taken.job.id in ended:
-            taken.job.lease.finished.add(taken.job.id)
 
 
 def _delivery(row: dict[str, Any]) -> Delivery:

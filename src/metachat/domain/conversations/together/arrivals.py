@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from metachat.domain.channels import Channel, Inbound, OtherNumber, Provider, Unparsed, quiet_seconds
 from metachat.domain.channels.inbox import Row
 from metachat.domain.conversations import arrivals, writing
@@ -17,9 +15,9 @@ from metachat.domain.conversations.together import store
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database, DatabaseAway
 from metachat.foundation.errors import Refusal
-from metachat.foundation.gathering import Gathering, as_each, by_tenant, only_tenant
+from metachat.foundation.gathering import FAULTS, Gathering, as_each, by_tenant, only_tenant
 from metachat.foundation.ids import ConversationId, MessageId, uuid7
-from metachat.foundation.queue import Job, tenant_of
+from metachat.foundation.queue import Job, note_ended, tenant_of
 from metachat.foundation.queue.store import wake
 from metachat.foundation.scope import Scope
 
@@ -33,6 +31,7 @@ class _Plain:
     correlation: str | None
     inbound: Inbound
     text: str
+    detail: dict[str, Any]
     quiet: float
 
 
@@ -53,7 +52,7 @@ class Reception:
             done = await self._gathering.add(job)
         except DatabaseAway:
             raise
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, Refusal):
+        except FAULTS:
             done = False  # alone, it finds out which of its updates is to blame
         if not done:
             await arrivals.take_in(job, self._database, self._providers)
@@ -64,7 +63,7 @@ class Reception:
         async with self._database.transaction(only_tenant(groups)) as db:
             async for tenant, own in as_each(db, groups):
                 done |= await self._of_tenant(Scope(tenant, db, now(), "worker"), own)
-            db.after_commit(lambda: _mark_finished(jobs, done))
+            note_ended(db, jobs, done)
         return [job.id in done for job in jobs]
 
     async def _of_tenant(self, scope: Scope, jobs: Sequence[Job]) -> set[int]:
@@ -88,19 +87,13 @@ class Reception:
         except (Unparsed, OtherNumber, Refusal):
             return None
         quiet = quiet_seconds(channel.kind, channel.settings.get("quiet_seconds"))
-        return _Plain(job, row.id, row.correlation_id, read[0], text, quiet)
+        return _Plain(job, row.id, row.correlation_id, read[0], text, detail_of(read[0]), quiet)
 
 
 def _row(scope: Scope, row: dict[str, Any]) -> tuple[Row, Channel]:
     settled = {name: row.pop(name) for name in ("name", "status", "settings", "created_at")}
     channel = Channel(scope.tenant, row["channel_id"], row["channel_kind"], **settled)
     return Row(**row), channel
-
-
-def _mark_finished(jobs: Sequence[Job], done: set[int]) -> None:
-    for job in jobs:
-        if job.id in done:
-            job.lease.finished.add(job.id)
 
 
 async def _placed(scope: Scope, plain: Sequence[_Plain]) -> dict[ConversationId, _Plain]:
@@ -144,7 +137,7 @@ async def _receive(scope: Scope, placed: Mapping[ConversationId, _Plain]) -> set
         texts=[one.text for one in all_plain], previews=[preview(one.text) for one in all_plain],
         provider_ids=[one.inbound.provider_id for one in all_plain],
         provider_ats=[one.inbound.provider_at for one in all_plain],
-        details=[detail_of(one.inbound) for one in all_plain],
+        details=[one.detail for one in all_plain],
         correlations=[one.correlation for one in all_plain],
         quiets=[one.quiet for one in all_plain], arrivals=[one.arrival for one in all_plain],
         jobs=[one.job.id for one in all_plain],
@@ -164,6 +157,6 @@ def _message(id: ConversationId, plain: _Plain, message: UUID, seq: int, at: dat
         id=MessageId(message), conversation_id=id, seq=seq, author="customer", author_id=None,
         text=plain.text,
         provider_id=plain.inbound.provider_id, status="received", declined=False, citations=[],
-        detail=detail_of(plain.inbound), answered_by=None, provider_at=plain.inbound.provider_at,
+        detail=plain.detail, answered_by=None, provider_at=plain.inbound.provider_at,
         created_at=at,
     )  # fmt: skip

@@ -4,7 +4,6 @@ OFFSET 0 keeps the planner at looking rows up one by one, and so does naming all
 """
 
 from metachat.domain.channels import SENT_BY_PROVIDERS
-from metachat.domain.conversations.store import CONVERSATION, MESSAGE, WITH_CONTACT
 
 # Two of each lane: whoever has more than one is not plain. With the channel as it is now.
 WAITING = """
@@ -123,36 +122,13 @@ LEFT JOIN added ON added.id = asked.message
 LEFT JOIN later ON later.id = held.id
 """
 
-_UNANSWERED = f"""
-SELECT {MESSAGE} FROM messages
-WHERE tenant_id = :tenant AND conversation_id = asked.id AND author = 'customer' AND answered_by IS NULL
-"""  # noqa: S608
-
-_BESIDE = f"""
-SELECT {MESSAGE} FROM messages
-WHERE tenant_id = :tenant AND conversation_id = asked.id AND author <> 'system'
-  AND (author <> 'customer' OR answered_by IS NOT NULL)
-ORDER BY seq DESC LIMIT :limit
-"""  # noqa: S608
-
-GATHER = f"""
-SELECT c.*,
-  (SELECT coalesce(jsonb_agg(open ORDER BY seq), '[]') FROM ({_UNANSWERED}) open) AS unanswered,
-  (SELECT coalesce(jsonb_agg(beside ORDER BY seq), '[]') FROM ({_BESIDE}) beside) AS history
-FROM unnest(:ids::uuid[]) AS asked(id) CROSS JOIN LATERAL (
-  SELECT {CONVERSATION}, ch.kind, ch.settings -> 'quiet_seconds' AS quiet
-  {WITH_CONTACT} JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = c.channel_id
-  WHERE c.tenant_id = :tenant AND c.id = asked.id OFFSET 0
-) c
-"""  # noqa: S608
-
 LOCK = """
 SELECT id FROM conversations WHERE tenant_id = :tenant AND id = ANY(:ids::uuid[]) ORDER BY id FOR UPDATE
 """
 
 # An answer each, to all of its messages or to none. A statement of its own after LOCK: only a new snapshot
-# surely sees what the holder before has answered. Drafts and jobs end either way.
-ANSWER = f"""
+# surely sees what the holder before has answered. Drafts end either way.
+_ANSWERED = f"""
 WITH asked AS MATERIALIZED (
   SELECT * FROM unnest(:ids::uuid[], :messages::uuid[], :texts::text[], :previews::text[],
     :declined::boolean[], :citations::text[], :details::jsonb[], :languages::text[],
@@ -199,11 +175,18 @@ WITH asked AS MATERIALIZED (
   INSERT INTO jobs (lane, kind, tenant_id, payload, correlation_id)
   SELECT 'delivery:' || conversation_id, 'deliver', :tenant, jsonb_build_object('message', id), correlation_id
   FROM added WHERE status = 'queued'
-), ended AS (
+)
+"""  # noqa: S608
+
+ANSWER = f"{_ANSWERED} SELECT id, seq, status, NULL::bigint AS job FROM added"  # noqa: S608
+
+# With the ends of the jobs, for those whose role may end any.
+ANSWER_AND_END = f"""
+{_ANSWERED}, ended AS (
   DELETE FROM jobs USING lanes
   WHERE jobs.id = ANY(:jobs::bigint[]) AND lanes.lane = jobs.lane AND lanes.leased_by = ANY(:owners::text[])
   RETURNING jobs.id AS job
 )
-SELECT job, NULL::uuid AS id, NULL::bigint AS seq, NULL::text AS status FROM ended
-UNION ALL SELECT NULL, id, seq, status FROM added
+SELECT id, seq, status, NULL::bigint AS job FROM added
+UNION ALL SELECT NULL, NULL, NULL, job FROM ended
 """  # noqa: S608
