@@ -40,7 +40,7 @@ async def run() -> list[Result]:
         announcer.start()
         listener.start()
         database = await Database.open(dsn, size=16, announcer=announcer)
-        engine = await Database.open(worker.unhurried(dsn), size=4, announcer=announcer)
+        engine = await worker.open_queue(dsn, announcer)
         try:
             return [
                 await drain(database, engine, listener),

@@ -22,12 +22,11 @@ from metachat.domain.assistant import AnswerRequest, Claim, Final, Piece, Source
 from metachat.domain.assistant.turns import Desk, take_turn
 from metachat.domain.knowledge import Vector
 from metachat.foundation import log
-from metachat.foundation.db import Database
 from metachat.foundation.queue import Job, Loop
 from metachat.foundation.settings import Settings, load
 from metachat.web.app import create_app
 from metachat.wiring import Platform, open_platform
-from metachat.worker import limits_of, spare_memory, unhurried
+from metachat.worker import limits_of, open_queue, spare_memory
 
 DIMENSION = 384
 
@@ -88,10 +87,7 @@ async def worker(settings: Settings, answerer: ScriptedAnswerer, real: bool) -> 
             await take_turn(job, desk)
 
         assert settings.worker_database_url is not None
-        database = await Database.open(
-            unhurried(settings.worker_database_url.reveal()),
-            size=3, announcer=platform.announcer, plans="once",
-        )  # fmt: skip
+        database = await open_queue(settings.worker_database_url.reveal(), platform.announcer)
         handlers = {**wiring.HANDLERS, "turn": turn}
         limits = limits_of(settings.turns_in_flight)
         await Loop(database, platform.listener, handlers, platform, limits).run(stop)

@@ -11,7 +11,6 @@ from contextvars import ContextVar, Token
 from typing import Any
 
 import structlog
-from structlog.contextvars import bind_contextvars
 from typing_extensions import override
 
 from metachat.foundation import redaction
@@ -26,7 +25,6 @@ def configure(process: str, form: str = "json", level: int = logging.INFO) -> No
     )
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             _with_values,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -38,7 +36,7 @@ def configure(process: str, form: str = "json", level: int = logging.INFO) -> No
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    bind_contextvars(process=process)
+    _values.set({**_values.get(_NONE), "process": process})
     logging.basicConfig(handlers=[_Handler()], level=logging.WARNING)
     logging.captureWarnings(capture=True)
     redaction.die_discreetly()

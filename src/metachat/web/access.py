@@ -207,9 +207,9 @@ def _count(request: AnyRequest, grant: Grant, credential: _Credential) -> None:
     request.state.counted = True
     settings, rates = platform_of(request).settings, platform_of(request).rates
     if credential.kind == "key" and (of_key := limited.of_keys(settings)):
-        standings.append(limited.take(rates, "key", of_key, grant.actor, standings))
+        limited.count(rates, "key", of_key, grant.actor, standings)
     if of_tenant := limited.of_tenants(settings):
-        standings.append(limited.take(rates, "tenant", of_tenant, str(grant.tenant.id), standings))
+        limited.count(rates, "tenant", of_tenant, str(grant.tenant.id), standings)
 
 
 def _check_rights(grant: Grant, needs: Role, api_scope: str | None) -> None:

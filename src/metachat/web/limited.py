@@ -55,7 +55,7 @@ class Limited:
         place = scope["path"].split("/", 2)[1]
         if self._rate is None or client is None or place in _UNCOUNTED or _is_here(client[0]):
             return
-        standings.append(take(self._rates, "address", self._rate, client[0], standings))
+        count(self._rates, "address", self._rate, client[0], standings)
 
 
 def standings_of(scope: Any) -> list[Standing]:
@@ -63,10 +63,10 @@ def standings_of(scope: Any) -> list[Standing]:
     return scope.setdefault(STANDINGS, [])
 
 
-def take(rates: Rates, name: str, rate: Rate, key: str, standings: list[Standing]) -> Standing:
-    """Use one of a limit; who is refused is told by the headers which limit it was. Raises TooFast."""
+def count(rates: Rates, name: str, rate: Rate, key: str, standings: list[Standing]) -> None:
+    """Use one of a limit, and keep how its caller stands, refused or not. Raises TooFast."""
     try:
-        return rates.take(name, rate, key)
+        standings.append(rates.take(name, rate, key))
     except TooFast as refusal:
         standings.append(Standing(name, rate, 0, rate.window + refusal.facts["retry_after"]))
         raise

@@ -11,6 +11,7 @@ from metachat import wiring
 from metachat.foundation.db import Database
 from metachat.foundation.log import configure, log
 from metachat.foundation.queue import Limits, Loop
+from metachat.foundation.realtime import Announcer
 from metachat.foundation.settings import Settings
 from metachat.worker.measuring import Measuring
 from metachat.worker.scraped import scraped
@@ -38,9 +39,7 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with wiring.open_platform(settings, "worker") as platform:
         assert settings.worker_database_url is not None, "settings are loaded for the worker"
-        # Leases are kept through connections of their own: busy handlers must not cost us our lanes.
-        address = unhurried(settings.worker_database_url.reveal())
-        database = await Database.open(address, size=3, announcer=platform.announcer, plans="once")
+        database = await open_queue(settings.worker_database_url.reveal(), platform.announcer)
         try:
             await wiring.begin(platform)
             limits = limits_of(settings.turns_in_flight)
@@ -73,7 +72,12 @@ def spare_memory() -> None:
         mallopt(_M_MMAP_THRESHOLD, 64 * 1024)
 
 
-def unhurried(dsn: str) -> str:
+async def open_queue(dsn: str, announcer: Announcer) -> Database:
+    """Open the loop's own connections: busy handlers must not cost us our lanes. Raises DatabaseAway."""
+    return await Database.open(_unhurried(dsn), size=3, announcer=announcer, plans="once")
+
+
+def _unhurried(dsn: str) -> str:
     """The same database through connections whose commits do not wait for the disk.
 
     For the loop's own bookkeeping: a crash of Postgres may forget its last moments, never anything in

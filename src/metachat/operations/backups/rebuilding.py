@@ -5,7 +5,6 @@ The steps are told here once: `metachat rebuild` takes them, and the runbook in 
 
 import json
 import shlex
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ import msgspec
 from metachat.foundation import clock
 from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.settings import Secret
-from metachat.foundation.settings.clean import without_secrets
 from metachat.operations import age, journal
 from metachat.operations.backups import answering, keepsakes, restoring, site_file, streams
 from metachat.operations.backups.contract import NoBackup, Target
@@ -227,7 +225,7 @@ def _smoke(asked: Asked, server: Server) -> str:
     """Wait until the site is ready, and ask it."""
     deadline = time.monotonic() + SMOKE_SECONDS
     ready = "curl -sf -m 5 http://127.0.0.1:8101/health/ready"
-    while _tried(asked, server, ready).returncode != 0:
+    while arriving.ssh(server, asked.door, server.user, ready).returncode != 0:
         if time.monotonic() > deadline:
             raise RebuildFailed("The site does not get ready. See: journalctl -u 'metachat-*'")
         time.sleep(1)
@@ -244,20 +242,10 @@ def _smoke(asked: Asked, server: Server) -> str:
 
 
 def _run(asked: Asked, server: Server, command: str, stdin: str = "", seconds: float = 300) -> str:
-    done = _tried(asked, server, command, stdin, seconds)
+    done = arriving.ssh(server, asked.door, server.user, command, stdin, seconds)
     if done.returncode != 0:
         raise RebuildFailed(f"{command.split(' ')[0]} on {server.address}: {done.stderr.strip()[-1500:]}")
     return done.stdout
-
-
-def _tried(
-    asked: Asked, server: Server, command: str, stdin: str = "", seconds: float = 300
-) -> "subprocess.CompletedProcess[str]":
-    argv = arriving.ssh_argv(server, asked.door, server.user, command)
-    return subprocess.run(
-        argv, input=stdin, capture_output=True, text=True, check=False, timeout=seconds,
-        env=without_secrets(),
-    )  # fmt: skip
 
 
 def runbook(site: Site | None, at: datetime | None = None) -> str:

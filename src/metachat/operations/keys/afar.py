@@ -22,7 +22,7 @@ from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.settings.clean import without_secrets
 from metachat.operations.keys.installation import DATABASE, Installation
 from metachat.operations.keys.model import Holder
-from metachat.operations.provisioning.arriving import Door, ssh_argv
+from metachat.operations.provisioning.arriving import Door, ssh, ssh_argv
 from metachat.operations.secrets import Store, known, open_store
 from metachat.operations.secrets.contract import read_all
 from metachat.operations.site import Server, Site
@@ -132,10 +132,8 @@ class OnServers(Installation):
         rotated = {*known.DATABASES, *known.MADE}
         told = {name: value.reveal() for name, value in values.items() if name in rotated}
         command = f"sudo python3 -I -c {shlex.quote(_RENEW)}"
-        ran = subprocess.run(
-            ssh_argv(server, self.door, server.user, command), env=without_secrets(), capture_output=True,
-            input=json.dumps({"secrets": told, "process": process}), text=True, timeout=_ROLLING, check=False,
-        )  # fmt: skip
+        content = json.dumps({"secrets": told, "process": process})
+        ran = ssh(server, self.door, server.user, command, content, _ROLLING)
         if ran.returncode != 0:
             raise ServerRefused(f"{server.name}: {(ran.stderr or ran.stdout).strip()[-500:]}")
 

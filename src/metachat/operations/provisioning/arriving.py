@@ -94,7 +94,7 @@ def arrive(server: Server, door: Door, users: Sequence[str]) -> Arrival:
 
 
 def ssh(
-    server: Server, door: Door, user: str, command: str, stdin: str = ""
+    server: Server, door: Door, user: str, command: str, stdin: str = "", seconds: float = _SECONDS
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command on a server over SSH; raises Unreachable when it takes too long."""
     try:
@@ -104,11 +104,11 @@ def ssh(
             capture_output=True,
             text=True,
             check=False,
-            timeout=_SECONDS,
+            timeout=seconds,
             env=without_secrets(),
         )
     except subprocess.TimeoutExpired as error:
-        raise Unreachable(server, f"no end within {_SECONDS} s.", "See what it is busy with.") from error
+        raise Unreachable(server, f"no end within {seconds:.0f} s.", "See what it is busy with.") from error
 
 
 def ssh_argv(server: Server, door: Door, user: str, command: str) -> list[str]:

@@ -11,9 +11,10 @@ from metachat.domain.channels.webchat import WebchatSettings, settings_of
 from metachat.foundation.db import Database
 from metachat.foundation.errors import Unavailable
 from metachat.foundation.ids import ChannelId, uuid7
-from metachat.foundation.rates import Rate, Rates, Standing
+from metachat.foundation.rates import Rate, Rates
 from metachat.foundation.realtime import Listens
 from metachat.foundation.settings import Secret
+from metachat.web import limited
 from metachat.web.chat.http import Request
 from metachat.web.chat.limits import Limits, TooFast
 from metachat.web.chat.visitors import TokenRefused, Tokens, Visitor
@@ -68,11 +69,7 @@ class Doorway:
         self._count(request, "messages", self.limits.messages_per_visitor, str(visitor.conversation))
 
     def _count(self, request: Request, name: str, rate: Rate, key: str) -> None:
-        try:
-            request.standings.append(self._rates.take(name, rate, key))
-        except TooFast as refusal:
-            request.standings.append(Standing(name, rate, 0, rate.window + refusal.facts["retry_after"]))
-            raise
+        limited.count(self._rates, name, rate, key, request.standings)
 
     def visitor(self, channel: Channel, request: Request) -> Visitor:
         """Tell who asks; raises TokenRefused."""
