@@ -1,6 +1,7 @@
 """The child process that reads files: its limits hold, and its death is an answer."""
 
 import asyncio
+import os
 import time
 from pathlib import Path
 
@@ -77,3 +78,24 @@ async def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
 async def test_the_child_sees_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METACHAT_ENCRYPTION_KEY", "secret")
     assert not any(name.startswith("METACHAT") for name in extraction._environment())
+
+
+@pytest.mark.parametrize("planted", [False, True])
+async def test_the_first_pdf_of_a_new_machine_is_read_by_code_that_nobody_else_laid_out(
+    planted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    own = tmp_path / f"metachat-reader-{os.getuid()}"
+    if planted:
+        (own / "kreuzberg-pdfium").mkdir(parents=True)
+        own.chmod(0o777)
+        (own / "kreuzberg-pdfium" / "libpdfium.so").write_bytes(b"not ours")
+    guide = tmp_path / "guide.pdf"
+    guide.write_bytes(files.pdf(["Delivery takes three days."]))
+    for _ in range(2):
+        assert [section.text for section in (await extract(guide, "pdf")).sections] == [
+            "Delivery takes three days."
+        ]
+    laid_out = [path for path in tmp_path.rglob("libpdfium.so") if path.stat().st_size > 1_000_000]
+    assert laid_out, "the library was not unpacked where this process looks for it"
+    assert all(path.parents[1].stat().st_mode & 0o077 == 0 for path in laid_out)

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import os
 import signal
+import stat
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +88,26 @@ async def extract(path: Path, kind: str, limits: Limits | None = None) -> Extrac
 def _environment() -> dict[str, str]:
     # No secrets: the child sees only what an interpreter needs. One thread keeps its address space small.
     # On a server the code lies beside its environment, where PYTHONPATH finds it.
-    needed = ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "PYTHONPATH")
+    needed = ("PATH", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH")
     kept = {name: os.environ[name] for name in needed if name in os.environ}
-    return {**kept, "PYTHONSAFEPATH": "1", "RAYON_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+    return {
+        **kept,
+        "TMPDIR": _own_folder(),
+        "PYTHONSAFEPATH": "1",
+        "RAYON_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",
+    }
+
+
+def _own_folder() -> str:
+    # The child loads code from there, so nobody else may have laid it out.
+    folder = Path(tempfile.gettempdir()) / f"metachat-reader-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
+        return str(folder)
+    return tempfile.mkdtemp(prefix="metachat-reader-")
 
 
 async def _read(child: asyncio.subprocess.Process, limit: int) -> bytes:

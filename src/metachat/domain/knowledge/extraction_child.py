@@ -4,10 +4,12 @@ Run as `python -m metachat.domain.knowledge.extraction_child KIND PATH MEMORY_MI
 a file does to it, a crash or an endless loop, reaches the process that started it.
 """
 
+import contextlib
 import ctypes
 import resource
 import signal
 import sys
+import tempfile
 from importlib import import_module
 from pathlib import Path
 
@@ -19,6 +21,8 @@ _PR_SET_PDEATHSIG = 1
 def main(arguments: list[str]) -> int:
     """Read a file and print {"sections", "pages"}, or {"error": code}."""
     kind, path, memory, seconds = arguments
+    if kind == "pdf":
+        _unpack_pdf_reader()
     _limit(int(memory) << 20, int(seconds))
     model = import_module("metachat.domain.knowledge.reading.model")
     # The parser is loaded under the limits: whatever it allocates counts.
@@ -35,6 +39,16 @@ def main(arguments: list[str]) -> int:
         answer = {"error": "needs_too_much_memory"}
     sys.stdout.buffer.write(msgspec.json.encode(answer))
     return 0
+
+
+def _unpack_pdf_reader() -> None:
+    # The parser writes its library for PDFs to the temporary folder when it meets the first one, which the
+    # limits forbid: so that first one is ours, and empty.
+    if (Path(tempfile.gettempdir()) / "kreuzberg-pdfium" / "libpdfium.so").exists():
+        return
+    kreuzberg = import_module("kreuzberg")
+    with contextlib.suppress(kreuzberg.KreuzbergError):
+        kreuzberg.extract_bytes_sync(b"%PDF-1.4\n", "application/pdf")
 
 
 def _limit(memory: int, seconds: int) -> None:
