@@ -56,6 +56,8 @@ def test_whatever_becomes_a_secret_is_hidden_with_its_parts() -> None:
     Secret(f"postgresql://metachat_app:{password}@db.example/metachat")
     Secret(f"{'0a' * 8}:{key} {'0b' * 8}:{other}")
     assert clean(f"{password}, {key} and {other}") == f"{HIDDEN}, {HIDDEN} and {HIDDEN}"
+    remember("https://")
+    assert hide("see https://metachat.example") == "see https://metachat.example"
     remember_of_tenant(b"conversation")
     assert hide("the conversation goes on") == "the conversation goes on"
 

@@ -28,6 +28,9 @@ _LONGEST, _LONGEST_OF_TENANTS = 8_192, 1_024
 # What is only good for development, and a word of every other log line.
 _WORDS = frozenset({"metachat", "postgres", "password", "secret", "rabbitmq"})
 
+# The beginning of an address, which somebody gave for the whole of a secret one.
+_SCHEME = re.compile(r"[a-z0-9+.-]+:/*", re.IGNORECASE)
+
 _PASSWORD_OF_URL = re.compile(r"://[^/@\s]*?:([^@\s/]+)@")
 _KEY_OF_RING = re.compile(r"(?:^| )[0-9a-f]{16}:(\S+)")
 
@@ -105,7 +108,7 @@ _TENANTS = Known(2_048)
 def remember(value: str) -> None:
     """Keep a secret of this installation out of everything that is written from now on, and its parts."""
     for part in (value, *_PASSWORD_OF_URL.findall(value), *_KEY_OF_RING.findall(value)):
-        if _SHORTEST <= len(part) <= _LONGEST and part not in _WORDS:
+        if _SHORTEST <= len(part) <= _LONGEST and part not in _WORDS and not _SCHEME.fullmatch(part):
             _OURS.add(part)
 
 
