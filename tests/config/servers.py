@@ -170,7 +170,8 @@ def _running(
 ) -> Iterator[None]:
     output = (folder / "output.log").open("wb")
     with output, subprocess.Popen(
-        argv, env=environment or None, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        argv, executable=executable, env=environment or None, cwd=folder, stdin=subprocess.DEVNULL,
+        stdout=output, stderr=output,
     ) as server:  # fmt: skip
         try:
             deadline = time.monotonic() + _STARTING_SECONDS

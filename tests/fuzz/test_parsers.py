@@ -129,6 +129,6 @@ def test_a_fuzzer_that_follows_the_code_finds_nothing(seed: int, tmp_path: Path)
         command, cwd=ROOT, capture_output=True, text=True, timeout=1_800 if SOAK else 150, check=False
     )
     left = [path.name for path in tmp_path.iterdir() if path.is_file()]
-    assert done.returncode == 0, f"{done.stderr[-3_000:]}\n{left}"
+    assert done.returncode == 0, f"{done.stdout[-3_000:]}\n{done.stderr[-3_000:]}\n{left}"
     assert f"Done {RUNS} runs" in done.stderr
     assert json.dumps(left) == "[]"
