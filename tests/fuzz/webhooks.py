@@ -170,7 +170,8 @@ def _can_be_kept(arrival: Arrival) -> None:
     for name in ("external_id", "provider_id", "target", "text", "name", "phone", "emoji", "message", "app"):
         value = getattr(arrival, name, None)
         assert value is None or (isinstance(value, str) and "\x00" not in value), name
-    assert len(getattr(arrival, "external_id", "")) <= 300
+    for name in ("external_id", "new_external_id", "phone", "new_phone"):
+        assert len(getattr(arrival, name, "")) <= 300, name
     assert len(getattr(arrival, "text", None) or "") <= 8_000
     detail = msgspec.json.encode(getattr(arrival, "detail", {}))
     assert b"\\u0000" not in detail

@@ -194,11 +194,21 @@ def test_history_is_counted_and_not_answered() -> None:
         ({"type": "edit", "edit": {"original_message_id": "a"}}, "without a text"),
         ({"type": "interactive", "interactive": {"type": "new"}}, "unknown sort"),
         ({"id": "x" * 301}, "without an id"),
+        ({"from": "1" * 301}, "does not end"),
+        ({"from_user_id": "x" * 301}, "does not end"),
+        ({"type": "system", "user_id": "x" * 301, "system": {"body": "changed"}}, "does not end"),
+        ({"type": "system", "system": {"previous_user_id": "x" * 301}}, "does not end"),
     ],
 )
 def test_what_is_not_understood_has_a_reason(message: dict[str, Any], reason: str) -> None:
     with pytest.raises(Unparsed, match=reason):
         understood(told(meta.message(**message)))
+
+
+def test_a_deleted_message_of_nobody_nameable_is_not_understood() -> None:
+    deleted = meta.status("wamid.a", "deleted", recipient_id="1" * 301)
+    with pytest.raises(Unparsed, match="without a person"):
+        understood(told(statuses=[deleted]))
 
 
 def test_a_reaction_may_be_taken_back() -> None:

@@ -27,7 +27,7 @@ _TELLS = ("system", "request_welcome")
 
 def message_of(message: Object, value: Object, channel: ChannelId) -> Arrival:
     """Understand one message of a customer; raises Unparsed."""
-    person, phone = _sender(message, value), text(message, "from")
+    person, phone = _of_a_length(_sender(message, value), text(message, "from"))
     if text(message, "type") in _TELLS:
         return _told(message, channel, person)
     if text(message, "group_id"):
@@ -46,7 +46,7 @@ def message_of(message: Object, value: Object, channel: ChannelId) -> Arrival:
 def echo_of(message: Object, channel: ChannelId) -> Arrival:
     """Understand one message that the business sent; raises Unparsed."""
     phone = text(message, "to", "recipient_id")
-    person = text(message, "to_user_id", "recipient_user_id") or phone
+    person, phone = _of_a_length(text(message, "to_user_id", "recipient_user_id") or phone, phone)
     id = _id(message, person)
     if text(message, "type") == "reaction":
         raise Unparsed("a reaction of the business itself")
@@ -81,11 +81,18 @@ def _said(message: Object) -> _Said:
     return _Said(form, said if said.strip() else f"[{form}]", detail)
 
 
+def _of_a_length(person: str, phone: str) -> tuple[str, str]:
+    # Cut short, one person's name could become another's.
+    if max(len(person), len(phone)) > _ID_LENGTH:
+        raise Unparsed("a person whose name does not end")
+    return person, phone
+
+
 def _id(message: Object, person: str) -> str:
     id = text(message, "id")
     if not id or len(id) > _ID_LENGTH:
         raise Unparsed("a message without an id")
-    if not person or len(person) > _ID_LENGTH:
+    if not person:
         raise Unparsed("a message without a person")
     return id
 
@@ -145,7 +152,7 @@ def _told(message: Object, channel: ChannelId, person: str) -> Notice:
     if hash := text(system, "identity", "hash"):
         detail["hash"] = hash[:200]
     phone, new_phone = text(message, "from"), text(system, "new_wa_id", "wa_id")[:60]
-    before = text(system, "previous_user_id") or (person if person != phone else "")
+    before, _ = _of_a_length(text(system, "previous_user_id") or (person if person != phone else ""), phone)
     after = text(system, "user_id", "parent_user_id")[:_ID_LENGTH]
     return Notice(
         channel, "person", detail, phone=phone,

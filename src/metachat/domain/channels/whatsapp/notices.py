@@ -96,6 +96,6 @@ def _renamed(item: Object, channel: ChannelId) -> Notice:
     id = part(item, "user_id")
     before, after = text(id, "previous")[:300], text(id, "current")[:300]
     return Notice(
-        channel, "person", {"field": "user_id_update", **bounded(item)}, text(item, "wa_id"),
+        channel, "person", {"field": "user_id_update", **bounded(item)}, text(item, "wa_id")[:300],
         external_id=before, new_external_id=after,
     )  # fmt: skip

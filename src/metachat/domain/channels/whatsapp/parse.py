@@ -67,6 +67,8 @@ def _progress(item: Object, channel: ChannelId) -> Arrival:
     at, phone = moment(item, "timestamp"), text(item, "recipient_id")
     if name == "deleted":
         person = text(item, "recipient_user_id") or phone
+        if max(len(person), len(phone)) > 300:
+            raise Unparsed("a status without a person")
         return Revision(channel, person, id, None, at, phone, by="business")
     if name == "warning":
         about = {"field": "warning", "message": id, "errors": errors_of(item)}
