@@ -165,7 +165,7 @@ async def _speak(request: AnswerRequest, answerer: Answerer, speech: "_Speech") 
 
 
 def _gate(request: AnswerRequest, speech: "_Speech") -> Gate:
-    gate = Gate(request, secrets=(prompt.rules(request), request.profile.instructions))
+    gate = Gate(request, secrets=prompt.unrepeatable(request))
     speech.begin(gate.citations)
     return gate
 

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from metachat.domain.assistant.model import Source
 
@@ -70,6 +71,8 @@ def _mark_at(text: str, at: int) -> Mark | Unfinished | None:
     return Mark(at, closed.end(), tuple(Source(number, quote) for number in cited))
 
 
+# What proves an answer proves the next one to the same question.
+@lru_cache(maxsize=1024)
 def locate(quote: str, text: str) -> str | None:
     """Gives the exact words of `text` that `quote` repeats, or None.
 

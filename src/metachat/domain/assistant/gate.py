@@ -93,19 +93,19 @@ class Gate:
         if len(sentence) > _LONGEST_SENTENCE:
             return ""
         proven = self._proven(sentence, sources)
-        # Where a citation stood, a stop may be left alone.
-        text = _LOOSE_STOP.sub(r"\1", " ".join(sentence.split())).lstrip(" .!?…")
+        text = _tidy(sentence)
         if not proven or not _bears_out(text, proven, self.request) or self._leaks(text):
             return ""
-        numbers = "".join(f"[{number}]" for number in sorted({self._number(item) for item in proven}))
-        said = _LAST_STOP.sub(rf" {numbers}\1", text, count=1)
+        numbers = "".join(f"[{number}]" for number in sorted({self._number(item) for item, _ in proven}))
+        before, stop = _parted(text)
+        said = f"{before} {numbers}{stop}"
         if self.shown:
             said = gap + said
         self.shown += said
         return said
 
-    def _proven(self, sentence: str, sources: tuple[Source, ...]) -> list[Citation]:
-        found = []
+    def _proven(self, sentence: str, sources: tuple[Source, ...]) -> "list[_Proof]":
+        found: list[_Proof] = []
         for source in sources:
             if 1 <= source.number <= len(self.request.passages):
                 passage = self.request.passages[source.number - 1]
@@ -115,7 +115,7 @@ class Gate:
                     else _closest(sentence, passage)
                 )
                 if quote is not None:
-                    found.append(_citation(passage, quote))
+                    found.append((_citation(passage, quote), passage))
         return found
 
     def _leaks(self, text: str) -> bool:
@@ -151,17 +151,49 @@ def _closest(sentence: str, passage: Passage) -> str | None:
     return best
 
 
-def _bears_out(text: str, proven: list[Citation], request: AnswerRequest) -> bool:
-    if _MARKUP.search(text) or not any(character.isalpha() for character in text):
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """What a sentence states that must be borne out, whatever it cites."""
+
+    readable: bool
+    addresses: tuple[str, ...]
+    numbers: frozenset[str]
+
+
+# What is said of a document comes back with every other question.
+@lru_cache(maxsize=1024)
+def _stated(text: str) -> _Statement:
+    readable = not _MARKUP.search(text) and any(character.isalpha() for character in text)
+    addresses = tuple(found.group().rstrip(".,;:").lower() for found in _ADDRESS.finditer(text))
+    return _Statement(readable, addresses, words.numbers(_LIST_NUMBER.sub("", text)))
+
+
+_Proof = tuple[Citation, Passage]
+
+
+@lru_cache(maxsize=1024)
+def _tidy(sentence: str) -> str:
+    # Where a citation stood, a stop may be left alone.
+    return _LOOSE_STOP.sub(r"\1", " ".join(sentence.split())).lstrip(" .!?…")
+
+
+@lru_cache(maxsize=1024)
+def _parted(text: str) -> tuple[str, str]:
+    # What citations stand after, and the stop that stands after them.
+    found = _LAST_STOP.search(text)
+    return (text[: found.start()], found[1]) if found else (text, "")
+
+
+def _bears_out(text: str, proven: list[_Proof], request: AnswerRequest) -> bool:
+    stated = _stated(text)
+    if not stated.readable:
         return False
-    cited = {passage.chunk_id: passage for passage in request.passages}
-    source = "\n".join(_around(cited[one.chunk_id].text, one.heading, one.quote) for one in proven)
-    if any(address.group().rstrip(".,;:").lower() not in source for address in _ADDRESS.finditer(text)):
+    source = "\n".join(_around(passage.text, one.heading, one.quote) for one, passage in proven)
+    if any(address not in source for address in stated.addresses):
         return False
-    stated = words.numbers(_LIST_NUMBER.sub("", text))
-    if not stated <= words.numbers(source) | words.numbers(request.question):
+    if not stated.numbers <= words.numbers(source) | words.numbers(request.question):
         return False
-    if any(cited[one.chunk_id].language != request.language for one in proven):
+    if any(passage.language != request.language for _, passage in proven):
         # A translation shares few words with its source; numbers, addresses and the quote must do.
         return True
     said = words.content_stems(text, request.language)
@@ -179,6 +211,8 @@ def _around(passage: str, heading: str | None, quote: str) -> str:
     return words.visible("\n".join([heading or "", *whole])).lower()
 
 
+# One set of rules and instructions speaks to many customers, and hears the same sentences.
+@lru_cache(maxsize=1024)
 def _repeats(text: str, secrets: tuple[str, ...]) -> bool:
     said = words.tokens(text)
     stretches = [" ".join(said[at : at + _WORDS_OF_A_LEAK]) for at in range(len(said) - _WORDS_OF_A_LEAK + 1)]

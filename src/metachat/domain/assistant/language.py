@@ -31,11 +31,16 @@ def detect(text: str) -> str | None:
         language: words.function_words(found, language)
         + 2 * bool(language in _LETTERS and _LETTERS[language].search(lowered))
         + 0.5 * len(ending.findall(lowered))
-        + 0.5 * sum(bool(meanings_of(words.stem(word, language), language)) for word in found)
+        + 0.5 * sum(_has_meaning(word, language) for word in found)
         for language, ending in _ENDINGS.items()
     }
     best, second = sorted(scores, key=lambda language: -scores[language])[:2]
     return best if scores[best] > scores[second] else None
+
+
+@lru_cache(maxsize=20_000)
+def _has_meaning(word: str, language: str) -> bool:
+    return bool(meanings_of(words.stem(word, language), language))
 
 
 def of_answer(question: Question) -> str:

@@ -1,7 +1,7 @@
 """The words a model is given: our rules as instructions, everything else as marked data."""
 
 from metachat.domain.assistant import words
-from metachat.domain.assistant.model import AnswerRequest
+from metachat.domain.assistant.model import AnswerRequest, Profile
 from metachat.domain.knowledge import Passage
 
 NO_ANSWER = "NO_ANSWER"
@@ -24,12 +24,20 @@ When the passages do not answer the question, write {no_answer} and nothing else
 
 def rules(request: AnswerRequest) -> str:
     """Gives the instructions: ours, then the tenant's own."""
-    profile = request.profile
+    return _rules(request.profile, request.language, request.nonce)
+
+
+def unrepeatable(request: AnswerRequest) -> tuple[str, ...]:
+    """Gives what no answer may repeat: the instructions without their nonce, and the tenant's part."""
+    return _rules(request.profile, request.language, ""), request.profile.instructions
+
+
+def _rules(profile: Profile, language: str, nonce: str) -> str:
     ours = _RULES.format(
         brand=profile.brand_name or "a company",
         tone=profile.tone,
-        language=_LANGUAGES.get(request.language, request.language),
-        nonce=request.nonce,
+        language=_LANGUAGES.get(language, language),
+        nonce=nonce,
         no_answer=NO_ANSWER,
     )
     return f"{ours}\n{profile.instructions}".rstrip()
