@@ -56,6 +56,7 @@ BROKEN = [
     wrong("few letters", "entropy", SESSION_SECRET="abcabdabeabfacbaccbadcabdcabecafbace"),
     wrong("words", "entropy", ENCRYPTION_KEY="this-is-my-very-secret-encryption-key-2024"),
     wrong("weak command line token", "entropy", CLI_TOKEN="tttttttttttttttttttttttttttttttt"),
+    wrong("weak token of the metrics", "entropy", METRICS_TOKEN="tttttttttttttttttttttttttttttttt"),
     wrong("one key for two", "same value",
           API_KEY_PEPPER="SESSION_SECRET", names={"API_KEY_PEPPER", "SESSION_SECRET"}),
     wrong("one key for three", "same value",

@@ -146,6 +146,8 @@ def test_a_unit_is_handed_its_secrets_by_a_command(tmp_path: Path, folder: Path)
     assert up.run("secrets", "generate").returncode == 0
     told = json.loads(up.run("secrets", "hand", "--json").stdout)
     assert told == {"folder": str(folder)}
-    assert sorted(os.listdir(folder)) == ["api_key_pepper", "cli_token", "encryption_key", "session_secret"]
+    assert sorted(os.listdir(folder)) == [
+        "api_key_pepper", "cli_token", "encryption_key", "metrics_token", "session_secret",
+    ]  # fmt: skip
     assert up.run("secrets", "hand", "--clear").returncode == 0
     assert not folder.exists()

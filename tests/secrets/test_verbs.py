@@ -70,7 +70,7 @@ def test_generate_makes_all_once_and_tells_no_value(sealed: Shell, tmp_path: Pat
     done = sealed.run("generate", "--recovery-file", str(tmp_path / "safe.key"), "--database", "db/metachat")
     assert done.returncode == 0
     values = {one["name"]: sealed.told("get", one["name"])["value"] for one in sealed.told("list")}
-    assert len(values) == 7
+    assert len(values) == 8
     assert len(set(values.values())) == 7
     assert not any(value in done.stdout + done.stderr for value in values.values())
     assert (tmp_path / "safe.key").stat().st_mode & 0o777 == 0o600
@@ -128,7 +128,9 @@ def test_list_and_fingerprint_show_no_values(shell: Shell) -> None:
     assert listed["smtp_password"]["fingerprint"] == ""  # it could be guessed at
     assert listed["session_secret"]["days"] == 0
     fingerprints = shell.told("fingerprint")
-    assert set(fingerprints) == {"session_secret", "api_key_pepper", "encryption_key", "cli_token"}
+    assert set(fingerprints) == {
+        "session_secret", "api_key_pepper", "encryption_key", "cli_token", "metrics_token",
+    }  # fmt: skip
     assert fingerprints["session_secret"].startswith(listed["session_secret"]["fingerprint"])
     values = [shell.told("get", name)["value"] for name in listed]
     said = shell.run("list").stdout + shell.run("fingerprint").stdout + shell.run("doctor").stdout

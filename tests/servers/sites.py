@@ -59,6 +59,14 @@ class Operator:
         recovery = ("--recovery-file", str(self.folder / "recovery.key"))
         return self.metachat("provision", "--key", str(key or self.key), *recovery, *options)
 
+    def secret(self, name: str) -> str:
+        """One of the site's secrets, from its store."""
+        shown = self.metachat(
+            "secrets", "get", name, METACHAT_SECRETS_STORE=f"age:{self.folder / 'secrets.age'}"
+        )
+        assert shown.returncode == 0, shown.stderr
+        return shown.stdout.strip()
+
 
 @dataclass
 class Live:

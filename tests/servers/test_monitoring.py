@@ -85,6 +85,7 @@ def watched() -> Iterator[Watched]:
             operator.writes_site(guest.address, "watched")
             seconds = provisioned(operator, slack, duty, beats)
             live = Live(guest, operator, seconds, folder / "authority.crt")
+            live.authority.write_text(live.root("cat /var/lib/caddy/pki/authorities/local/root.crt"))
             yield Watched(live, slack, duty, beats)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -125,6 +126,15 @@ def test_a_second_visit_changes_nothing_and_nothing_differs(watched: Watched) ->
     assert "0 changes" in again.stdout, again.stdout + again.stderr
     drift = watched.live.operator.metachat("drift", "--key", str(watched.live.operator.key))
     assert drift.returncode == 0, drift.stdout + drift.stderr
+
+
+def test_a_prometheus_elsewhere_reads_every_process_with_the_token(watched: Watched) -> None:
+    bearing = {"Authorization": f"Bearer {watched.live.operator.secret('metrics_token')}"}
+    for path, figure in (("api/1", b"metachat_http_requests"), ("worker/1", b"metachat_job_runs")):
+        assert watched.live.request("GET", f"/metrics/{path}")[0] == 401
+        status, _, text = watched.live.request("GET", f"/metrics/{path}", None, bearing)
+        assert (status, figure in text) == (200, True), (path, text[:500])
+    assert watched.live.request("GET", "/metrics/worker/99", None, bearing)[0] == 404
 
 
 def test_monitors_are_confined_and_answer_to_their_own_machine_only(

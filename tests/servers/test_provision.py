@@ -1,6 +1,7 @@
 """A bare Debian server becomes a site that answers, with one command; a second one changes nothing."""
 
 import errno
+import re
 import select
 import socket
 import time
@@ -57,11 +58,36 @@ def test_only_ssh_and_the_site_answer_from_outside(live: Live) -> None:
     assert _open_ports(live.guest.address) == {22, 80, 443}
 
 
-def test_figures_and_the_operators_door_are_closed(live: Live) -> None:
+def test_figures_and_the_operators_door_take_the_token(live: Live) -> None:
     assert live.request("GET", "/health/ready")[0] == 200
-    for path in ("/metrics", "/api/v1/operator/tenants", "/metrics/x"):
-        assert live.request("GET", path)[0] == 404
-    assert "metachat_http_requests" in live.root("curl -s http://127.0.0.1:8101/metrics")
+    for path in ("/metrics", "/metrics/api/1", "/metrics/x", "/api/v1/operator/tenants"):
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            status, answer, _ = live.request("GET", path, None, headers)
+            assert (status, answer["www-authenticate"].split()[0]) == (401, "Bearer"), path
+    token = live.operator.secret("metrics_token")
+    bearing = {"Authorization": f"Bearer {token}"}
+    _each_api_process_shows_its_own(live, bearing)
+    # Even with the token: the operator's door takes nobody from elsewhere, the question is the proxy's own,
+    # and workers show themselves for a monitor only.
+    ours = ("/auth/operator", "//auth/operator", "/auth%2foperator")
+    for path in ("/metrics", "/metrics/api/99", "/metrics/worker/1", "/api/v1/operator/tenants", *ours):
+        assert live.request("GET", path, None, bearing)[0] == 404, path
+    assert live.request("GET", "/auth/operator")[0] == 404
+    said = live.root("journalctl -o cat --since -5min -u caddy -u 'metachat-*'")
+    assert "/metrics/api/1" in said
+    assert token not in said
+
+
+def _each_api_process_shows_its_own(live: Live, bearing: dict[str, str]) -> None:
+    begun: set[bytes] = set()
+    units = live.root("systemctl list-units --plain --no-legend 'metachat-api@*.service'").splitlines()
+    assert len(units) >= 2
+    for number in range(1, len(units) + 1):
+        status, headers, text = live.request("GET", f"/metrics/api/{number}", None, bearing)
+        assert (status, headers["content-type"].split(";")[0]) == (200, "text/plain")
+        assert b"metachat_http_requests" in text
+        begun |= set(re.findall(rb"^process_start_time_seconds (\S+)", text, re.MULTILINE))
+    assert len(begun) == len(units)
 
 
 def test_pages_come_with_their_headers(live: Live) -> None:

@@ -86,10 +86,11 @@ def test_the_example_has_every_key_and_is_valid(tmp_path: Path) -> None:
 @pytest.mark.parametrize("issuer", ["internal", "acme"])
 def test_caddy_understands_its_file(tmp_path: Path, issuer: str) -> None:
     text = writing.written(writing.Answers("chat.acme.example", "o@a.example", "203.0.113.7", issuer=issuer))
-    site = tomllib.loads(text)
-    assert site["tls"]["issuer"] == issuer
+    assert tomllib.loads(text)["tls"]["issuer"] == issuer
     (tmp_path / "site.toml").write_text(text)
-    made = render("Caddyfile", site=sites.read(tmp_path / "site.toml"), instances=["01", "02"])
+    figures = {"api/1": 8101, "worker/1": 8201}
+    site = sites.read(tmp_path / "site.toml")
+    made = render("Caddyfile", site=site, instances=["01", "02"], figures=figures)
     (tmp_path / "Caddyfile").write_bytes(made.getvalue())
     adapted = subprocess.run(
         [str(METACHAT.parent / "caddy"), "adapt", "--config", str(tmp_path / "Caddyfile")],
@@ -98,4 +99,6 @@ def test_caddy_understands_its_file(tmp_path: Path, issuer: str) -> None:
     assert adapted.returncode == 0, adapted.stderr
     told = adapted.stdout
     assert "127.0.0.1:8102" in told
+    assert "127.0.0.1:8201" in told
+    assert "/auth/operator" in told
     assert "unsafe-" not in told

@@ -12,7 +12,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Sen
 from typing_extensions import override
 
 from metachat.web import api, chat, dashboard, demo, hooks, pages, problems, widget
-from metachat.web.api import health, reference
+from metachat.web.api import doorkeeper, health, reference
 from metachat.web.drain import Drain
 from metachat.web.envelope import Envelope
 from metachat.web.limited import Limited, of_addresses
@@ -83,7 +83,8 @@ def _other_origins(origins: tuple[str, ...]) -> CORSConfig | None:
 
 
 def _areas() -> list[Sequence[ControllerRouterHandler]]:
-    return [health.ROUTES, reference.ROUTES, [pages.static], widget.ROUTES, demo.ROUTES, dashboard.ROUTES]
+    own = [health.ROUTES, doorkeeper.ROUTES, reference.ROUTES, [pages.static]]
+    return [*own, widget.ROUTES, demo.ROUTES, dashboard.ROUTES]
 
 
 def _unlisted(routes: Sequence[ControllerRouterHandler]) -> Router:

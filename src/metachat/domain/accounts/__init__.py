@@ -50,6 +50,7 @@ from metachat.domain.accounts.model import (
 from metachat.domain.accounts.sessions import (
     change_password,
     check_password,
+    count_guess,
     count_refusal,
     end_sessions,
     new_hash,
@@ -94,6 +95,7 @@ __all__ = [
     "change_password",
     "change_role",
     "check_password",
+    "count_guess",
     "count_refusal",
     "create_key",
     "create_tenant",

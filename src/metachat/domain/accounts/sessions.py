@@ -124,6 +124,11 @@ async def count_refusal(database: Database, address: str, pepper: Keyring) -> No
     await _count(database, (_throttle_key("key", address, pepper), REFUSED_KEYS))
 
 
+async def count_guess(database: Database, address: str, pepper: Keyring) -> None:
+    """Count a wrong token like a refused sign-in; raises TooManyTries when an address brings too many."""
+    await _count(database, (_throttle_key("ip", address, pepper), PER_ADDRESS))
+
+
 async def sign_out(scope: Scope, session: UUID) -> None:
     """End a session."""
     await scope.db.execute(store.END_SESSION, tenant=scope.tenant, id=session)

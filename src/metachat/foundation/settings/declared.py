@@ -64,6 +64,10 @@ DECLARED: dict[str, Declared] = {
         "Lets this machine's command line act for any tenant.", KEY,
         "your-command-line-token-of-at-least-32-bytes", secret=True, read_by=("api",),
         refused=(production.strong_key,)),
+    "metrics_token": Declared(
+        "Lets whoever sends it as a bearer token read the metrics through the proxy of a site.", KEY,
+        "your-metrics-token-of-at-least-32-bytes", otherwise="nobody may", secret=True, read_by=("api",),
+        refused=(production.strong_key,)),
     "secrets_store": Declared(
         "Where the secrets are kept, for `metachat secrets` and `metachat up`.", SECRETS_STORE,
         "age:/etc/metachat/secrets.age", otherwise="`secrets.env` in the data folder",

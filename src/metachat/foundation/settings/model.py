@@ -24,6 +24,7 @@ class Settings:
     api_key_pepper: Secret | None
     encryption_key: Secret | None
     cli_token: Secret | None
+    metrics_token: Secret | None
     secrets_store: str
     redis_url: Secret | None
     rabbitmq_url: Secret | None

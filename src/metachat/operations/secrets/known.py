@@ -9,7 +9,10 @@ from metachat.foundation.settings.judging import judge
 from metachat.operations.secrets.contract import UnfitName, UnfitValue, fit_name, fit_value
 
 # Keys that we make ourselves, of 256 random bits.
-MADE = ("session_secret", "api_key_pepper", "encryption_key", "cli_token")
+_KEYS = ("session_secret", "api_key_pepper", "encryption_key", "cli_token")
+
+# With what opens the metrics of a site, which no installation needs to run.
+MADE = (*_KEYS, "metrics_token")
 
 # Addresses with a password in them, and the role that signs in with it.
 DATABASES = {
@@ -19,7 +22,7 @@ DATABASES = {
 }
 
 # What an installation cannot do without.
-NEEDED = (*MADE, *DATABASES)
+NEEDED = (*_KEYS, *DATABASES)
 
 # What receivers of alerts are reached by: named in the site file, and no settings.
 OF_ALERTS = "alert_"

@@ -51,4 +51,4 @@ def replace(store: Store, name: str) -> Rotated:
 IN_DATABASE = ("session_secret", "api_key_pepper", "encryption_key")
 
 # Whose secret needs more than a new value registers its procedure here.
-ROTATIONS: dict[str, Rotation] = {"cli_token": replace}
+ROTATIONS: dict[str, Rotation] = {"cli_token": replace, "metrics_token": replace}

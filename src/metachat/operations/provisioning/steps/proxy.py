@@ -2,6 +2,7 @@
 
 from pyinfra.operations import server, systemd
 
+from metachat.operations.monitoring import ports
 from metachat.operations.provisioning.changes import any_of
 from metachat.operations.provisioning.order import Order
 from metachat.operations.provisioning.placing import place
@@ -16,7 +17,8 @@ def set_up(order: Order) -> None:
         shell="/usr/sbin/nologin", ensure_home=True,
     )  # fmt: skip
     program = place("proxy", order.proxy, "/usr/local/bin/caddy", "755")
-    configured = render("Caddyfile", site=order.site, instances=instances(order))
+    numbers = instances(order)
+    configured = render("Caddyfile", site=order.site, instances=numbers, figures=_figures(order, numbers))
     changed = place("Caddyfile", configured, "/etc/caddy/Caddyfile")
     unit = place("caddy.service", render("caddy.service"), "/etc/systemd/system/caddy.service")
     systemd.daemon_reload(name="proxy's unit is read", _if=any_of(unit))
@@ -27,3 +29,12 @@ def set_up(order: Order) -> None:
     systemd.service(
         name="proxy takes its settings", service="caddy", reloaded=True, _if=lambda: taken() and not anew()
     )
+
+
+def _figures(order: Order, numbers: list[str]) -> dict[str, int]:
+    """Where each process shows its figures, by its name in addresses; workers do so for a monitor only."""
+    api = {f"api/{int(number)}": int(f"81{number}") for number in numbers}
+    if "monitor" not in order.server.roles:
+        return api
+    workers = range(1, order.site.sizes.workers + 1)
+    return api | {f"worker/{number}": ports.of_worker(number) for number in workers}
