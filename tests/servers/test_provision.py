@@ -60,8 +60,9 @@ def test_only_ssh_and_the_site_answer_from_outside(live: Live) -> None:
 
 def test_figures_and_the_operators_door_take_the_token(live: Live) -> None:
     assert live.request("GET", "/health/ready")[0] == 200
+    wrong: tuple[dict[str, str], ...] = ({}, {"Authorization": "Bearer wrong"})
     for path in ("/metrics", "/metrics/api/1", "/metrics/x", "/api/v1/operator/tenants"):
-        for headers in ({}, {"Authorization": "Bearer wrong"}):
+        for headers in wrong:
             status, answer, _ = live.request("GET", path, None, headers)
             assert (status, answer["www-authenticate"].split()[0]) == (401, "Bearer"), path
     token = live.operator.secret("metrics_token")
