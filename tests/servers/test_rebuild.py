@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -298,24 +299,32 @@ async def test_what_runs_on_the_embedded_postgres_moves_to_the_servers_own(
     guest = next(one for one in fleet.guests if one.name == "bare")
     await to_thread(_imports, guest, tmp_path / "all", identity.reveal())
     assert tail.tables["tenants"].rows == 2
-    found = _as_root(guest, "runuser -u postgres -- psql -XqAt -d moved -f -", SUM).strip()
+    found = _as_root(guest, "runuser -u postgres -- psql -XqAt -d metachat -f -", SUM).strip()
     assert found == expected
     assert found.startswith("2000 ")
+    assert _as_root(guest, "find /var/lib/metachat ! -user metachat -name 'journal*'").strip() == ""
+    _as_root(guest, READY)
+
+
+# As the site was on the day it was provisioned: nobody has used it, and it runs.
+NEW_DATABASE = """
+systemctl stop 'metachat-api@*' 'metachat-worker@*' metachat-archive
+runuser -u postgres -- dropdb --force metachat
+systemctl start metachat-prepare metachat-migrate
+systemctl start metachat-api@01 metachat-api@02 metachat-worker@1
+"""
+READY = "timeout 90 sh -c 'until curl -sf -m 5 http://127.0.0.1:8101/health/ready; do sleep 0.5; done'"
 
 
 def _imports(guest: Guest, export: Path, identity: str) -> None:
-    (guest.root / "root/all.export").write_bytes(export.read_bytes())
-    _as_root(guest, "umask 077; cat > /root/key", identity)
-    urls = " ".join(
-        f"METACHAT_{name.upper()}=$(sed s#/metachat$#/moved# /etc/metachat/credentials/{name})"
-        for name in ("owner_database_url", "database_url", "worker_database_url")
-    )
-    metachat = "/opt/metachat/current/bin/metachat"
-    _as_root(
-        guest, f"export {urls}; runuser -u postgres -- {metachat} migrate --prepare && {metachat} migrate"
-    )
-    _as_root(
-        guest,
-        f"METACHAT_DATA_DIR=/root/moved {metachat} data import /root/all.export --identity /root/key"
-        " --database 'postgresql:///moved?host=/var/run/postgresql&user=postgres'",
-    )
+    """Do on the server what the manual says, word for word."""
+    home = guest.root / "home/operator"
+    (home / "all.export").write_bytes(export.read_bytes())
+    (home / "recovery.key").write_text(identity)
+    (home / "recovery.key").chmod(0o600)
+    _as_root(guest, f"set -e; {NEW_DATABASE}")
+    _as_root(guest, READY)
+    told = (Path(__file__).parents[2] / "docs/backups.md").read_text()
+    (commands,) = re.findall(r"before anybody uses it:\n\n```\n(.*?)```", told, re.DOTALL)
+    assert "data import" in commands
+    guest.ssh(f"set -e\n{commands}", user="operator", seconds=300)

@@ -27,7 +27,6 @@ from metachat.operations.provisioning import arriving, furnishing, running
 from metachat.operations.provisioning.arriving import Door
 from metachat.operations.provisioning.order import Told
 from metachat.operations.secrets import escrow, open_store
-from metachat.operations.secrets.known import known
 from metachat.operations.secrets.making import Wanted as Making
 from metachat.operations.site import Server, Site
 
@@ -193,15 +192,14 @@ def _furnish(asked: Asked, held: _Held) -> tuple[Site, Server, dict[str, str]]:
     asked.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     site_file.keep(site, asked.folder)
     where = furnishing.place(site, asked.folder, asked.data)
-    store = open_store(where)
+    store, making = open_store(where), Making("", age.public(asked.recovery))
     # Made where there is none, with the recovery key as its second reader; then with the values of before.
-    furnishing.complete(site, store, asked.data, Making("", age.public(asked.recovery)))
+    furnishing.complete(site, store, asked.data, making)
     for one in held.bundle.secrets:
         store.put(one.name, one.value)
     (server,) = [one for one in site.servers if one.name == name]
-    names = known()
-    secrets = {one.name: one.value.reveal() for one in held.bundle.secrets if one.name in names}
-    return site, server, secrets
+    # From the store, not the backup alone: an older one lacks what this version gives its units besides.
+    return site, server, furnishing.secrets_for(site, where, "apply", making)
 
 
 def _mark(asked: Asked, server: Server) -> None:
