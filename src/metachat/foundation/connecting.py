@@ -49,12 +49,17 @@ def _decode_jsonb(data: bytes) -> Any:
     return msgspec.json.decode(data[1:])
 
 
-def _encode_halfvec(vector: Sequence[float]) -> bytes:
-    # pgvector's wire form: dimension, an unused word, then half-precision floats, all big-endian.
+def halfvec(vector: Sequence[float]) -> bytes:
+    """Give a vector in pgvector's wire form, as an element of an array: there a sequence would nest."""
+    # Dimension, an unused word, then half-precision floats, all big-endian.
     head = struct.pack(">HH", len(vector), 0)
     if (packed := getattr(vector, "astype", None)) is not None:  # an array of numpy packs itself much faster
         return head + bytes(packed(">f2").tobytes())
     return head + struct.pack(f">{len(vector)}e", *vector)
+
+
+def _encode_halfvec(value: Sequence[float] | bytes) -> bytes:
+    return value if isinstance(value, bytes) else halfvec(value)
 
 
 def _decode_halfvec(data: bytes) -> list[float]:

@@ -28,6 +28,6 @@ class Lookups:
         async with self._database.reading(only_tenant(groups)) as db:
             async for tenant, queries in as_each(db, groups):
                 scope = Scope(tenant, db, now(), "worker")
-                for place, query in queries:
-                    found[place] = await look_up(scope, query)
+                each = await look_up(scope, [query for _, query in queries])
+                found.update(zip((place for place, _ in queries), each, strict=True))
         return [found[place] for place in range(len(asked))]

@@ -1,11 +1,13 @@
 """Finds the passages that may answer a question, by meaning and by words, in one statement."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from metachat.domain.knowledge.embedding.contract import Embedder, Vector
 from metachat.domain.knowledge.language import configuration, content_words, stems
 from metachat.domain.knowledge.model import Passage
 from metachat.domain.knowledge.store import tenant_mark
+from metachat.foundation.connecting import halfvec
 from metachat.foundation.scope import Scope
 
 # Ranks of each search that take part in the fusion, and the constant of reciprocal rank fusion
@@ -50,18 +52,24 @@ async def find_passages(scope: Scope, query: Query, *, limit: int = 8) -> list[P
     Vectors of another model than the query's are left alone: then words decide, and similarity is 0.
     """
     await scope.db.execute(TUNE)
-    return await look_up(scope, query, limit=limit)
+    (found,) = await look_up(scope, [query], limit=limit)
+    return found
 
 
-async def look_up(scope: Scope, query: Query, *, limit: int = 8) -> list[Passage]:
-    """Find the best passages through a connection that never reads whole tables anyway."""
+async def look_up(scope: Scope, queries: Sequence[Query], *, limit: int = 8) -> list[list[Passage]]:
+    """Find the best passages for each query, through a connection that never reads whole tables anyway."""
     rows = await scope.db.all(
-        SEARCH, tenant=scope.tenant, vector=query.vector, model=query.model, dimension=query.dimension,
+        SEARCH, tenant=scope.tenant, vectors=[halfvec(query.vector) for query in queries],
+        models=[query.model for query in queries], dimensions=[query.dimension for query in queries],
         languages=list(_SEARCHED), configurations=[configuration(code) for code in _SEARCHED],
-        words=_alternatives(query.words), stems=_alternatives(stems(query.words)),
+        words=[_alternatives(query.words) for query in queries],
+        stems=[_alternatives(stems(query.words)) for query in queries],
         mark=f"'{tenant_mark(scope)}'", depth=DEPTH, limit=limit, k=RRF_CONSTANT,
     )  # fmt: skip
-    return [Passage(**row) for row in rows]
+    found: list[list[Passage]] = [[] for _ in queries]
+    for row in rows:
+        found[row.pop("question") - 1].append(Passage(**row))
+    return found
 
 
 _SEARCHED = ("en", "de", "hr", "fr", "es", "it", "pt", "nl", "und")
@@ -75,13 +83,18 @@ def _alternatives(words: list[str] | tuple[str, ...]) -> str:
 # The vectors lie in the covering index; a sequential scan would read every tenant's rows.
 TUNE = "SELECT set_config('enable_seqscan', 'off', true)"
 
+# For each question by itself, in one statement: to begin one costs more than a small tenant's search.
 # OFFSET 0 keeps the last look-up a look-up: as a join the planner may read all of a tenant's chunks for ten.
 SEARCH = """
+SELECT question.number::int AS question, passage.*
+FROM unnest(:vectors::halfvec[], :models::text[], :dimensions::int[], :words::text[], :stems::text[])
+  WITH ORDINALITY AS question (vector, model, dimension, words, stems, number)
+CROSS JOIN LATERAL (
 WITH asked AS MATERIALIZED (
-  SELECT corpus.embedding_model = :model AND corpus.dimension = :dimension AS comparable,
+  SELECT corpus.embedding_model = question.model AND corpus.dimension = question.dimension AS comparable,
     (SELECT string_agg(part.query::text, ' | ')::tsquery
      FROM (SELECT DISTINCT to_tsquery(spoken.configuration::regconfig,
-                CASE spoken.language WHEN 'hr' THEN :stems ELSE :words END) AS query
+                CASE spoken.language WHEN 'hr' THEN question.stems ELSE question.words END) AS query
            FROM unnest(:languages::text[], :configurations::text[]) AS spoken (language, configuration)
            WHERE spoken.language = ANY (corpus.languages)) AS part
      WHERE numnode(part.query) > 0) AS words
@@ -90,7 +103,7 @@ WITH asked AS MATERIALIZED (
   SELECT id, row_number() OVER () AS place
   FROM (SELECT id FROM chunks
         WHERE tenant_id = :tenant AND (SELECT comparable FROM asked)
-        ORDER BY embedding <#> :vector::halfvec LIMIT :depth) AS ordered
+        ORDER BY embedding <#> question.vector LIMIT :depth) AS ordered
 ), matching AS MATERIALIZED (
   SELECT id, row_number() OVER () AS place
   FROM (SELECT id FROM chunks
@@ -103,11 +116,12 @@ WITH asked AS MATERIALIZED (
 )
 SELECT chunk.id AS chunk_id, chunk.document_id, document.name AS document, chunk.page, chunk.heading,
   chunk.text, chunk.language, chunk.position, fused.score,
-  CASE WHEN (SELECT comparable FROM asked) THEN -(chunk.embedding <#> :vector::halfvec) ELSE 0 END
+  CASE WHEN (SELECT comparable FROM asked) THEN -(chunk.embedding <#> question.vector) ELSE 0 END
     AS similarity,
   coalesce(ts_rank(chunk.lexemes, (SELECT words FROM asked)), 0)::float8 AS lexical
 FROM fused
 CROSS JOIN LATERAL (SELECT * FROM chunks WHERE tenant_id = :tenant AND id = fused.id OFFSET 0) AS chunk
 JOIN documents AS document ON document.tenant_id = :tenant AND document.id = chunk.document_id
-ORDER BY fused.score DESC, similarity DESC, chunk.id
+) AS passage
+ORDER BY question.number, passage.score DESC, passage.similarity DESC, passage.chunk_id
 """
