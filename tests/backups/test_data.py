@@ -125,6 +125,36 @@ async def test_a_database_in_use_is_left_alone(
     assert await ask(empty, COUNT.format("contacts")) == [(6000,)]
 
 
+RAN = """
+INSERT INTO jobs (lane, kind, dedupe_key) VALUES ('tidy-inbox', 'tidy-inbox', 'tidy-inbox');
+INSERT INTO lanes (lane, leased_until) VALUES ('tidy-inbox', now());
+INSERT INTO workers (name) VALUES ('worker-1');
+INSERT INTO throttles (key, tries, window_ends_at) VALUES ('key', 1, now());
+INSERT INTO rate_levels (key, full_at) VALUES (decode(repeat('00', 16), 'hex'), now());
+"""
+
+
+async def test_what_processes_left_before_anybody_came_gives_way(
+    filled: Databases, empty: Databases, data: Path, identity: Secret, tmp_path: Path
+) -> None:
+    export, _ = await to_thread(exports, filled, data, identity)
+    connection = await asyncpg.connect(empty.superuser)
+    await connection.execute(RAN)
+    await connection.close()
+    await to_thread(importing.import_into, empty.superuser, tmp_path / "blobs", export, quietly)
+    assert await ask(empty, COUNT.format("contacts")) == [(6000,)]
+    assert await ask(empty, COUNT.format("jobs")) == await ask(filled, COUNT.format("jobs"))
+
+
+async def test_a_tenants_work_that_waits_is_left_alone(
+    filled: Databases, empty: Databases, data: Path, identity: Secret, tmp_path: Path
+) -> None:
+    export, _ = await to_thread(exports, filled, data, identity)
+    await ask(empty, "INSERT INTO jobs (lane, kind, tenant_id) VALUES ('l', 'turn', gen_random_uuid())")
+    with pytest.raises(NotEmptyThere, match="jobs"):
+        await to_thread(importing.import_into, empty.superuser, tmp_path / "blobs", export, quietly)
+
+
 async def test_another_version_is_refused(
     filled: Databases, empty: Databases, data: Path, identity: Secret, tmp_path: Path
 ) -> None:

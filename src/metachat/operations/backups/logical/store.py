@@ -11,8 +11,10 @@ from metachat.operations.backups.logical.form import Key, Sequence
 
 # Of the running processes, or of this version: never carried over.
 _OF_THE_MOMENT = ("schema_migrations", "key_holders", "paces")
-# Rows that an empty database has already, which the export's replace.
-_SEEDED = ("key_records", "traffic_progress")
+# Rows that a database has before anybody uses it, once its processes ran; the export's replace them.
+_SEEDED = ("key_records", "traffic_progress", "jobs", "lanes", "workers", "throttles", "rate_levels")
+# Where both lie, what is nobody's is the platform's own work, which it plans for itself at every start.
+_OF_TENANTS = {"jobs": "tenant_id IS NOT NULL"}
 
 _TABLES = """
 SELECT c.relname AS name, array_agg(a.attname::text ORDER BY a.attnum) AS columns,
@@ -85,9 +87,9 @@ async def major(db: asyncpg.Connection) -> int:
 
 async def filled(db: asyncpg.Connection, names: Mapping[str, object]) -> list[str]:
     """The tables that hold something which an empty database would not."""
-    own = [name for name in names if name not in _SEEDED]
-    found = [(name, await db.fetchval(f'SELECT EXISTS (SELECT FROM "{name}")')) for name in own]  # noqa: S608
-    return [name for name, any_rows in found if any_rows]
+    own = {name: "true" for name in names if name not in _SEEDED} | _OF_TENANTS
+    asked = {name: f'SELECT EXISTS (SELECT FROM "{name}" WHERE {which})' for name, which in own.items()}  # noqa: S608
+    return [name for name, sql in asked.items() if await db.fetchval(sql)]
 
 
 async def read(
