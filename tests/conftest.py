@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
@@ -14,6 +14,8 @@ from metachat.foundation import migrations
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId, uuid7
 from metachat.operations.local.postgres import Cluster
+from tests import shortcuts
+from tests.recycling import Recycling
 
 # `make test` tries the same examples each time, so that a change is judged by what it changed; `make soak`
 # looks for new ones.
@@ -24,7 +26,11 @@ if "METACHAT_SOAK" not in os.environ:
 ROLES = ("metachat_owner", "metachat_app", "metachat_worker")
 
 # Tests may lose data when the machine dies; they may not lose time.
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "120"}
+FAST = {
+    "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "120",
+    "scram_iterations": "1",
+}  # fmt: skip
+TEMPLATE = "template_metachat"
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Server:
 
     cluster: Cluster
     passwords: dict[str, str]
+    recycling: Recycling = field(default_factory=Recycling)
 
     def superuser_dsn(self, database: str = "postgres") -> str:
         """Address for the superuser."""
@@ -53,6 +60,13 @@ class Server:
         """Addresses of a database by role."""
         owner, app, worker = (self.cluster.dsn(role, name, self.passwords[role]) for role in ROLES)
         return Databases(name, self.superuser_dsn(name), owner, app, worker)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short() -> Iterator[None]:
+    """Take what shortcuts there are."""
+    with shortcuts.taken():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -69,18 +83,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 async def postgres(cluster: Cluster) -> Server:
     """The server, with roles and a template database that has every migration."""
     server = Server(cluster, {role: secrets.token_urlsafe(24) for role in ROLES})
-    await migrations.prepare(server.superuser_dsn(), "template_metachat", server.passwords)
-    await migrations.migrate(server.databases("template_metachat").owner)
+    await migrations.prepare(server.superuser_dsn(), TEMPLATE, server.passwords)
+    await migrations.migrate(server.databases(TEMPLATE).owner)
+    await server.recycling.learn(server.superuser_dsn(), TEMPLATE)
     return server
 
 
 async def fresh_database(server: Server) -> Databases:
-    """Copy the template; a tenth of a second instead of all migrations."""
-    name = f"t_{secrets.token_hex(6)}"
+    """Take a database that is like new again, or copy the template: never all migrations."""
+    if server.recycling.ready:
+        return server.databases(server.recycling.ready.pop())
+    name = _name()
     connection = await asyncpg.connect(server.superuser_dsn())
     try:
         await connection.execute(
-            f'CREATE DATABASE "{name}" TEMPLATE template_metachat OWNER metachat_owner STRATEGY FILE_COPY'
+            f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} OWNER metachat_owner STRATEGY FILE_COPY'
         )
     finally:
         await connection.close()
@@ -88,12 +105,20 @@ async def fresh_database(server: Server) -> Databases:
 
 
 async def drop_database(server: Server, name: str) -> None:
-    """Remove a database with whoever is still connected."""
+    """Take a database back, or remove it; whoever is still connected loses it."""
+    again = _name()
+    if await server.recycling.renew(server.superuser_dsn(), name, again):
+        return
     connection = await asyncpg.connect(server.superuser_dsn())
     try:
-        await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        for left in (name, again):
+            await connection.execute(f'DROP DATABASE IF EXISTS "{left}" WITH (FORCE)')
     finally:
         await connection.close()
+
+
+def _name() -> str:
+    return f"t_{secrets.token_hex(6)}"
 
 
 @pytest.fixture

@@ -4,9 +4,17 @@ import asyncio
 
 import psutil
 import pytest
+from tests.shortcuts import IN_FULL
 
 from metachat.domain.accounts import BadAccountData, Busy, Role, passwords
 from metachat.domain.accounts.model import normal_email, normal_slug, sound_password
+
+
+@pytest.fixture(autouse=True)
+def in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash as slowly as in production."""
+    for name, value in IN_FULL.items():
+        monkeypatch.setattr(passwords, name, value)
 
 
 async def test_a_flood_of_sign_ins_takes_bounded_memory_and_is_turned_away() -> None:
@@ -32,6 +40,7 @@ async def test_a_password_matches_itself_only() -> None:
     assert not await passwords.matches("not a hash", "correct horse battery")
     assert not await passwords.matches(None, "correct horse battery")
     assert not passwords.is_outdated(stored)
+    assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
 def test_invented_passwords_differ_and_are_sound() -> None:

@@ -157,7 +157,7 @@ async def test_the_database_holds_no_token_and_no_password(acme: Office, app_db:
     assert user is not None
     assert token not in str(session)
     assert PASSWORD not in str(user)
-    assert user["password_hash"].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert user["password_hash"].startswith("$argon2id$")
 
 
 async def test_a_new_password_ends_the_other_sessions(acme: Office) -> None:

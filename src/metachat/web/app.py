@@ -58,15 +58,9 @@ def create_app(
     """
     drain = drain or Drain()
     metrics = Metrics(drain, platform.database)
-    framework = Application(
-        [api.router(), *(_unlisted(routes) for routes in _areas())],
-        state=State({"platform": platform, "drain": drain, "metrics": metrics, "measured": Measured()}),
-        # Where no area answers, a browser still gets a page.
-        exception_handlers={**problems.HANDLERS, **dashboard.problems.HANDLERS},
-        openapi_config=api.config(),
-        cors_config=_other_origins(platform.settings.cors_origins),
-        request_max_body_size=_BODY_LIMIT,
-        logging_config=None,
+    framework = make_framework(platform.settings.cors_origins)
+    framework.state = State(
+        {"platform": platform, "drain": drain, "metrics": metrics, "measured": Measured()}
     )
     # The doors of customers and providers are applications without a framework; providers get along
     # without the envelope as well.
@@ -74,6 +68,19 @@ def create_app(
     limited = Limited(dispatched, platform.rates, of_addresses(platform.settings))
     enveloped = Envelope(limited, drain, metrics)
     return Dispatcher({"hooks": cast(ASGIApp, hooks.door(platform, metrics))}, behind(enveloped))
+
+
+def make_framework(cors_origins: tuple[str, ...]) -> Application:
+    """Put the areas together; whoever serves them gives them their state."""
+    return Application(
+        [api.router(), *(_unlisted(routes) for routes in _areas())],
+        # Where no area answers, a browser still gets a page.
+        exception_handlers={**problems.HANDLERS, **dashboard.problems.HANDLERS},
+        openapi_config=api.config(),
+        cors_config=_other_origins(cors_origins),
+        request_max_body_size=_BODY_LIMIT,
+        logging_config=None,
+    )
 
 
 def _other_origins(origins: tuple[str, ...]) -> CORSConfig | None:
