@@ -22,6 +22,7 @@ from metachat.domain.assistant import AnswerRequest, Claim, Final, Piece, Source
 from metachat.domain.assistant.turns import Desk, take_turn
 from metachat.domain.knowledge import Vector
 from metachat.foundation import log
+from metachat.foundation.garbage import spare_what_is_loaded
 from metachat.foundation.queue import Job, Loop
 from metachat.foundation.settings import Settings, load
 from metachat.web.app import create_app
@@ -90,6 +91,7 @@ async def worker(settings: Settings, answerer: ScriptedAnswerer, real: bool) -> 
         database = await open_queue(settings.worker_database_url.reveal(), platform.announcer)
         handlers = {**wiring.HANDLERS, "turn": turn}
         limits = limits_of(settings.turns_in_flight)
+        spare_what_is_loaded()
         await Loop(database, platform.listener, handlers, platform, limits).run(stop)
         await database.close()
 

@@ -15,6 +15,7 @@ from typing_extensions import override
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from metachat.foundation import log
+from metachat.foundation.garbage import spare_what_is_loaded
 from metachat.foundation.settings import Settings
 from metachat.web.app import create_app
 from metachat.web.drain import Drain
@@ -45,6 +46,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
             log_config=None, access_log=False, server_header=False, proxy_headers=False,
             timeout_keep_alive=_IDLE_SECONDS, timeout_graceful_shutdown=FAREWELL_SECONDS, backlog=_BACKLOG,
         )  # fmt: skip
+        spare_what_is_loaded()
         await _Server(config, drain).serve(sockets=[listening])
 
 

@@ -9,6 +9,7 @@ import uvloop
 
 from metachat import wiring
 from metachat.foundation.db import Database
+from metachat.foundation.garbage import spare_what_is_loaded
 from metachat.foundation.log import configure, log
 from metachat.foundation.queue import Limits, Loop
 from metachat.foundation.realtime import Announcer
@@ -46,6 +47,7 @@ async def run(settings: Settings) -> None:
             loop = Loop(database, platform.listener, wiring.HANDLERS, platform, limits)
             log.info("worker ready", worker=loop.owner, in_flight=limits.in_flight)
             measuring = Measuring(platform.database, loop, settings.data_dir, settings.public_url)
+            spare_what_is_loaded()
             async with scraped(settings.metrics_port, measuring.text):
                 await loop.run(stop)
             log.info("worker stopped", worker=loop.owner, done=loop.done, failed=loop.failed)
