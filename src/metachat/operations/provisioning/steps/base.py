@@ -49,6 +49,9 @@ def set_up(order: Order) -> None:
     apt.packages(name="base packages", packages=packages, update=True, cache_time=3600,
                  no_recommends=True)  # fmt: skip
     server.hostname(name="host name", hostname=order.server.name)
+    # Or sudo asks the world's name servers for it each time.
+    known_here = f"127.0.1.1 {order.server.name}"
+    files.line(name="host name is known", path="/etc/hosts", line=known_here, ensure_newline=True)
     zone = f"/usr/share/zoneinfo/{order.site.upkeep.time_zone}"
     files.link(name="time zone", path="/etc/localtime", target=zone)
     for key, value in _LOGIN.items():
