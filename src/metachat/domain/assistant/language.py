@@ -26,21 +26,30 @@ _ENDINGS = {
 def detect(text: str) -> str | None:
     """Gives "en", "de" or "hr", or None where the text does not tell."""
     text = text[:_LONGEST_SAMPLE]
-    lowered, found = text.lower(), words.tokens(text)
-    scores = {
-        language: words.function_words(found, language)
-        + 2 * bool(language in _LETTERS and _LETTERS[language].search(lowered))
-        + 0.5 * len(ending.findall(lowered))
-        + 0.5 * sum(_has_meaning(word, language) for word in found)
-        for language, ending in _ENDINGS.items()
-    }
+    lowered = text.lower()
+    scores = dict.fromkeys(_ENDINGS, 0.0)
+    for word in words.tokens(text):
+        for language, points in _points(word):
+            scores[language] += points
+    for language, letters in _LETTERS.items():
+        scores[language] += 2 * bool(letters.search(lowered))
     best, second = sorted(scores, key=lambda language: -scores[language])[:2]
     return best if scores[best] > scores[second] else None
 
 
 @lru_cache(maxsize=20_000)
-def _has_meaning(word: str, language: str) -> bool:
-    return bool(meanings_of(words.stem(word, language), language))
+def _points(word: str) -> tuple[tuple[str, float], ...]:
+    # What one word says for each language that it says anything for.
+    found = (
+        (
+            language,
+            words.function_words((word,), language)
+            + 0.5 * len(ending.findall(word))
+            + 0.5 * bool(meanings_of(words.stem(word, language), language)),
+        )
+        for language, ending in _ENDINGS.items()
+    )
+    return tuple((language, points) for language, points in found if points)
 
 
 def of_answer(question: Question) -> str:
