@@ -3,15 +3,19 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.servers import guests
 from tests.servers.customers import PER_SECOND
-from tests.servers.sites import DOMAIN, Live, Operator
+from tests.servers.sites import DOMAIN, Live, Operator, Tell
 
 _HERE = Path(__file__).parent
+_FIGURE = "figure"
+# On servers and networks of their own: with `-n 2 --dist loadgroup` they run beside the others.
+_BESIDE = ("test_monitoring.py", "test_rebuild.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,8 +25,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _HERE in Path(item.path).parents:
             item.add_marker(pytest.mark.servers)
             item.add_marker(pytest.mark.timeout(1200))
+            group = "beside" if Path(item.path).name in _BESIDE else "site"
+            item.add_marker(pytest.mark.xdist_group(group))
             if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """Keep a figure for the end of the run, whichever process measured it."""
+    return lambda figure: record_property(_FIGURE, figure)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the figures."""
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    told = [
+        figure
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, figure in report.user_properties
+        if name == _FIGURE
+    ]
+    if told:
+        terminalreporter.section("figures")
+        terminalreporter.write("".join(f"{figure}\n" for figure in told))
 
 
 @pytest.fixture(scope="session")

@@ -198,9 +198,7 @@ class Guest:
 
     def start(self) -> None:
         """Boot it and wait for SSH."""
-        Path("/run/systemd").mkdir(exist_ok=True)
-        if not os.path.ismount("/run/systemd"):
-            _run("mount", "-t", "tmpfs", "tmpfs", "/run/systemd")
+        _make_run()
         archives = self.fleet.archives
         (archives / "partial").mkdir(parents=True, exist_ok=True)
         groups = [
@@ -316,6 +314,15 @@ def fleet(folder: Path, lane: int = 0) -> Iterator[Fleet]:
             _unplug(servers)
             if not any(Path("/sys/class/net").glob(f"{BRIDGE}*")):
                 forwarding.write_text(before)
+
+
+def _make_run() -> None:
+    """Put into memory what servers leave for this machine's own systemd; once, however many start."""
+    Path("/run/systemd").mkdir(exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.ismount("/run/systemd"):
+            _run("mount", "-t", "tmpfs", "tmpfs", "/run/systemd")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from tests.servers.guests import Guest
 DOMAIN = "chat.acme.test"
 METACHAT = Path(sys.executable).parent / "metachat"
 RETURNS = "# Returns\n\nCustomers may return a tent within 45 days. Return parcels go to Zagreb.\n"
+
+# Tells a figure to whoever runs the suite.
+Tell = Callable[[str], None]
 
 
 @dataclass

@@ -3,8 +3,7 @@
 import json
 import re
 
-import pytest
-from tests.servers.sites import Live
+from tests.servers.sites import Live, Tell
 
 OWN, DEPENDED_ON = 2.0, 5.0
 # Debian's own: how people and the machine's first process get at it, able to do anything.
@@ -16,7 +15,7 @@ EXEMPT = re.compile(
 LYNIS = 80
 
 
-def test_services_are_confined(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
+def test_services_are_confined(live: Live, tell: Tell) -> None:
     rows = json.loads(live.root("systemd-analyze security --no-pager --json=short"))
     found = {row["unit"]: float(row["exposure"]) for row in rows}
     for unit in ("metachat-prepare", "metachat-migrate", "metachat-relieve"):
@@ -24,8 +23,7 @@ def test_services_are_confined(live: Live, capsys: pytest.CaptureFixture[str]) -
         found[f"{unit}.service"] = float(re.findall(r"(\d+\.\d)", shown)[-1])
     exempt = sorted(unit for unit in found if EXEMPT.match(unit))
     judged = {unit: exposure for unit, exposure in found.items() if unit not in exempt}
-    with capsys.disabled():
-        print(f"\nexposure: {dict(sorted(judged.items()))}\nexempt: {', '.join(exempt)}")
+    tell(f"exposure: {dict(sorted(judged.items()))}\nexempt: {', '.join(exempt)}")
     own = {unit: exposure for unit, exposure in judged.items() if unit.startswith("metachat-")}
     assert len(own) >= 6
     assert {"caddy.service", "fail2ban.service", "postgresql@17-main.service"} <= judged.keys()
@@ -41,17 +39,16 @@ def test_patches_come_by_themselves(live: Live) -> None:
     assert 'Automatic-Reboot "true"' in live.root("apt-config dump | grep Automatic-Reboot")
 
 
-def test_lynis_is_content(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lynis_is_content(live: Live, tell: Tell) -> None:
     live.root("apt-get install -y -qq --no-install-recommends lynis", seconds=300)
     live.root("lynis audit system --quick --no-colors >/dev/null 2>&1 || true", seconds=600)
     left = live.root("grep -E '^(warning|suggestion)' /var/log/lynis-report.dat | cut -d'|' -f1,2")
     index = int(live.root("sed -n s/^hardening_index=//p /var/log/lynis-report.dat"))
     live.root("apt-get purge -y -qq lynis")
-    with capsys.disabled():
-        print(
-            f"\nLynis: {index} (stock Debian: 59; limit {LYNIS}). In a container these cannot count: kernel"
-            " settings and modules, auditd, a mounted /tmp, /home and /var, the boot loader, accounting."
-        )
+    tell(
+        f"Lynis: {index} (stock Debian: 59; limit {LYNIS}). In a container these cannot count: kernel"
+        " settings and modules, auditd, a mounted /tmp, /home and /var, the boot loader, accounting."
+    )
     assert index >= LYNIS, left
 
 

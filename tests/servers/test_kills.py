@@ -5,7 +5,7 @@ import time
 
 import pytest
 from tests.servers.customers import Customers
-from tests.servers.sites import DOMAIN, Live
+from tests.servers.sites import DOMAIN, Live, Tell
 
 SECONDS, BACK_WITHIN = 12, 10
 # The site answers meanwhile where another process can: the other api process, or the queue's own patience.
@@ -33,7 +33,7 @@ echo $(($(date +%s%N) - began))e-9
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_killed_service_comes_back(
-    live: Live, visitors: list[dict[str, str]], service: str, capsys: pytest.CaptureFixture[str]
+    live: Live, visitors: list[dict[str, str]], service: str, tell: Tell
 ) -> None:
     customers = Customers(live, visitors)
     with customers.writing():
@@ -42,11 +42,10 @@ def test_a_killed_service_comes_back(
         back = float(live.root(KILL.format(service=service, domain=DOMAIN)))
         time.sleep(max(0.0, killed + SECONDS - 2 - time.monotonic()))
     gap = _longest_gap(customers, killed)
-    with capsys.disabled():
-        print(
-            f"\n{service}: back after {back:.1f} s; {len(customers.accepted)} accepted,"
-            f" {len(customers.refused)} refused, longest silence {gap:.1f} s"
-        )
+    tell(
+        f"{service}: back after {back:.1f} s; {len(customers.accepted)} accepted,"
+        f" {len(customers.refused)} refused, longest silence {gap:.1f} s"
+    )
     assert back <= BACK_WITHIN
     assert gap <= BACK_WITHIN
     if SERVICES[service]:

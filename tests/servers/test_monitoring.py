@@ -14,7 +14,7 @@ import pytest
 from tests.monitoring.far_end import FarEnd, Received, far_end
 from tests.monitoring.tls import certificate, context
 from tests.servers import guests
-from tests.servers.sites import DOMAIN, Live, Operator
+from tests.servers.sites import DOMAIN, Live, Operator, Tell
 
 # Fleets of other tests have the lanes before it.
 LANE = 2
@@ -137,15 +137,12 @@ def test_a_prometheus_elsewhere_reads_every_process_with_the_token(watched: Watc
     assert watched.live.request("GET", "/metrics/worker/99", None, bearing)[0] == 404
 
 
-def test_monitors_are_confined_and_answer_to_their_own_machine_only(
-    watched: Watched, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_monitors_are_confined_and_answer_to_their_own_machine_only(watched: Watched, tell: Tell) -> None:
     found = {}
     for unit in (*SERVICES, "metachat-watch"):
         shown = watched.live.root(f"systemd-analyze security --no-pager {unit}.service | tail -2")
         found[unit] = float(re.findall(r"(\d+\.\d)", shown)[-1])
-    with capsys.disabled():
-        print(f"\nexposure: {found}")
+    tell(f"exposure: {found}")
     assert found.pop("metachat-watch") <= OWN
     assert max(found.values()) <= DEPENDED_ON, found
     listening = watched.live.root("ss -Hlnt | awk '{print $4}'").split()
@@ -177,9 +174,7 @@ def test_what_the_rules_need_is_measured(watched: Watched) -> None:
     assert len(watched.asked("up == 1")) == len(watched.asked("up"))
 
 
-def test_a_dead_worker_reaches_people_and_so_does_its_return(
-    watched: Watched, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dead_worker_reaches_people_and_so_does_its_return(watched: Watched, tell: Tell) -> None:
     began = time.time()
     watched.live.root("systemctl stop metachat-worker@1")
     try:
@@ -202,11 +197,10 @@ def test_a_dead_worker_reaches_people_and_so_does_its_return(
         ),
         10,
     )
-    with capsys.disabled():
-        print(
-            f"\nas provisioned: ServiceDown was received after {fired.at - began:.0f} s,"
-            f" its end after {resolved.at - ended:.0f} s; provisioned in {watched.live.seconds:.0f} s"
-        )
+    tell(
+        f"as provisioned: ServiceDown was received after {fired.at - began:.0f} s,"
+        f" its end after {resolved.at - ended:.0f} s; provisioned in {watched.live.seconds:.0f} s"
+    )
 
 
 def test_the_sign_of_life_goes_out_and_is_heard_by_the_watch(watched: Watched) -> None:

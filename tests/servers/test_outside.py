@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 from tests.servers.guests import CACHE, Guest
-from tests.servers.sites import DOMAIN, Live
+from tests.servers.sites import DOMAIN, Live, Tell
 
 # What an authority of our own cannot have: nobody outside knows it, and it publishes no revocations.
 UNAVOIDABLE = ("neither CRL nor OCSP", "certificate does not match", "self signed", "chain incomplete")
 OBSERVATORY = "@mdn/mdn-http-observatory@1.4.8"
 
 
-def test_tls_earns_an_a(live: Live, elsewhere: Guest, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tls_earns_an_a(live: Live, elsewhere: Guest, tell: Tell) -> None:
     install = "apt-get update -qq && apt-get install -y -qq --no-install-recommends testssl.sh"
     installed = elsewhere.ssh(install, seconds=300, check=False)
     if installed.returncode != 0:
@@ -27,14 +27,13 @@ def test_tls_earns_an_a(live: Live, elsewhere: Guest, capsys: pytest.CaptureFixt
     said = elsewhere.ssh(run, seconds=600, check=False).stdout
     grade = re.search(r"Overall Grade\s+(\S+)", said)
     found = [line.strip() for line in said.splitlines() if re.search(r"NOT ok|WARN|VULNERABLE", line)]
-    with capsys.disabled():
-        print(f"\ntestssl.sh: grade {grade and grade.group(1)}; findings: {found or 'none'}")
+    tell(f"testssl.sh: grade {grade and grade.group(1)}; findings: {found or 'none'}")
     assert grade is not None, said[-3000:]
     assert grade.group(1) in ("A", "A+")
     assert [line for line in found if not any(one in line for one in UNAVOIDABLE)] == []
 
 
-def test_headers_earn_an_a_plus(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
+def test_headers_earn_an_a_plus(live: Live, tell: Tell) -> None:
     tool = _observatory()
     hosts = live.operator.folder / "hosts"
     hosts.write_text(f"127.0.0.1 localhost\n{live.guest.address} {DOMAIN}\n")
@@ -45,8 +44,7 @@ def test_headers_earn_an_a_plus(live: Live, capsys: pytest.CaptureFixture[str]) 
     )  # fmt: skip
     assert ran.returncode == 0, f"{ran.stdout[-2000:]}{ran.stderr[-2000:]}"
     scanned = json.loads(ran.stdout)["scan"]
-    with capsys.disabled():
-        print(f"\nobservatory: {scanned['grade']}, score {scanned['score']}")
+    tell(f"observatory: {scanned['grade']}, score {scanned['score']}")
     assert scanned["grade"] == "A+"
 
 

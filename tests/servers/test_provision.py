@@ -6,30 +6,27 @@ import select
 import socket
 import time
 
-import pytest
-from tests.servers.sites import DOMAIN, Live
+from tests.servers.sites import DOMAIN, Live, Tell
 
 # Of the scan from outside: so many at a time, each for so many seconds.
 _AT_ONCE, _PATIENCE = 800, 0.4
 
 
-def test_a_bare_server_answers_a_customer(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bare_server_answers_a_customer(live: Live, tell: Tell) -> None:
     began = time.monotonic()
     said = live.answer_to("How many days do I have to return a tent?")
     seconds = live.seconds + time.monotonic() - began
-    with capsys.disabled():
-        print(f"\nbare server to an answer over HTTPS: {seconds:.0f} s (limit 600 s)")
+    tell(f"bare server to an answer over HTTPS: {seconds:.0f} s (limit 600 s)")
     assert "45 days" in said["text"]
     assert said["citations"]
     assert seconds <= 600
 
 
-def test_a_second_run_changes_nothing(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_run_changes_nothing(live: Live, tell: Tell) -> None:
     began = time.monotonic()
     ran = live.operator.provisions()
     seconds = time.monotonic() - began
-    with capsys.disabled():
-        print(f"\nsecond run: {ran.stdout.splitlines()[0]} {seconds:.0f} s (limit 60 s)")
+    tell(f"second run: {ran.stdout.splitlines()[0]} {seconds:.0f} s (limit 60 s)")
     assert "0 changes" in ran.stdout, ran.stdout
     assert seconds <= 60
 

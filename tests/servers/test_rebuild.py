@@ -25,7 +25,7 @@ from tests.backups.weather import BUCKET, KEY, SECRET, free_port
 from tests.conftest import Databases
 from tests.servers import guests
 from tests.servers.guests import Fleet, Guest
-from tests.servers.sites import METACHAT, Live, Operator
+from tests.servers.sites import METACHAT, Live, Operator, Tell
 
 from metachat.foundation import clock
 from metachat.foundation.ids import TenantId
@@ -174,7 +174,7 @@ def _metachat_backup(live: Live, *words: str, seconds: float = 300) -> str:
     return live.root(f"metachat-backup {' '.join(words)}", seconds)
 
 
-def test_the_units_run_and_are_confined(lost: Live) -> None:
+def test_the_units_run_and_are_confined(lost: Live, tell: Tell) -> None:
     assert lost.root("systemctl is-active metachat-archive.service").strip() == "active"
     timers = lost.root("systemctl list-timers --all --no-legend")
     for verb in ("now", "prune", "verify", "drill"):
@@ -182,13 +182,13 @@ def test_the_units_run_and_are_confined(lost: Live) -> None:
     for unit in ("metachat-archive.service", "metachat-backup@now.service"):
         said = lost.root(f"systemd-analyze security --no-pager {unit} | tail -1")
         exposure = float(said.split("level for")[1].split(":")[1].split()[0])
-        print(f"{unit}: exposure {exposure}")
+        tell(f"{unit}: exposure {exposure}")
         assert exposure <= 2.0
     ran = lost.operator.provisions()
     assert "0 changes" in ran.stdout, ran.stdout
 
 
-def test_timers_make_backups_that_a_drill_proves(lost: Live) -> None:
+def test_timers_make_backups_that_a_drill_proves(lost: Live, tell: Tell) -> None:
     lost.root("systemctl start metachat-backup@now.service", 300)
     status = json.loads(_metachat_backup(lost, "list", "--json"))
     assert len(status) == 1
@@ -203,12 +203,12 @@ def test_timers_make_backups_that_a_drill_proves(lost: Live) -> None:
     told = json.loads(lost.root("cat /var/lib/metachat-backup/backups/state.json"))
     said = lost.root("journalctl -u metachat-backup@drill.service -o cat --no-pager | tail -30")
     assert told["drill_verdict"] == "passed", said
-    print(f"drill on the server: {time.monotonic() - began:.0f} s\n{said}")
+    tell(f"drill on the server: {time.monotonic() - began:.0f} s\n{said}")
     assert "every index holds all rows (amcheck)" in said
 
 
 def test_a_lost_server_comes_back_on_a_bare_one(
-    lost: Live, fleet: Fleet, operator: Operator, store: Store
+    lost: Live, fleet: Fleet, operator: Operator, store: Store, tell: Tell
 ) -> None:
     traffic = Traffic(lost)
     customers = threading.Thread(target=traffic.run, daemon=True)
@@ -236,7 +236,7 @@ def test_a_lost_server_comes_back_on_a_bare_one(
     there = _messages(bare)
     due = {text for text, at in traffic.acknowledged.items() if at < lost_at - RPO}
     missing = sorted(set(traffic.acknowledged) - there)
-    print(
+    tell(
         f"rebuilt in {seconds:.0f} s {report['phases']}; {len(traffic.acknowledged)} messages acknowledged,"
         f" {len(missing)} of them lost, {len(due - there)} of {len(due)} that were older than {RPO:.0f} s;"
         f" {report['answered']}"

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from tests.servers.customers import Customers
-from tests.servers.sites import Live
+from tests.servers.sites import Live, Tell
 
 # A drop-in that lasts until the next boot: the same program in the same confinement, but for its threshold.
 RELIEF = """
@@ -58,7 +58,7 @@ def _processes(live: Live) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", ["encryption_key", "database_url"])
 def test_a_secret_is_rotated_while_customers_write(
-    live: Live, visitors: list[dict[str, str]], name: str, capsys: pytest.CaptureFixture[str]
+    live: Live, visitors: list[dict[str, str]], name: str, tell: Tell
 ) -> None:
     before, old = _processes(live), live.root(f"cat /etc/metachat/credentials/{name}")
     customers, began = Customers(live, visitors), time.monotonic()
@@ -66,12 +66,11 @@ def test_a_secret_is_rotated_while_customers_write(
         if name == "encryption_key":
             _dies_rotating(live, name)
         told = _rotates(live, name)
-    with capsys.disabled():
-        killed = ", killed once" if name == "encryption_key" else ""
-        print(
-            f"\nrotation of {name}{killed}: {time.monotonic() - began:.0f} s,"
-            f" {len(customers.accepted)} messages accepted, {len(customers.refused)} refused"
-        )
+    killed = ", killed once" if name == "encryption_key" else ""
+    tell(
+        f"rotation of {name}{killed}: {time.monotonic() - began:.0f} s,"
+        f" {len(customers.accepted)} messages accepted, {len(customers.refused)} refused"
+    )
     assert customers.refused == []
     assert customers.lost() == []
     assert "is in use" in told
@@ -94,7 +93,7 @@ def test_after_rotations_store_and_server_agree(live: Live) -> None:
 
 
 def test_an_api_process_that_grew_is_drained_and_restarted(
-    live: Live, visitors: list[dict[str, str]], capsys: pytest.CaptureFixture[str]
+    live: Live, visitors: list[dict[str, str]], tell: Tell
 ) -> None:
     before = _processes(live)
     live.root("systemctl start metachat-relieve.service")
@@ -108,11 +107,10 @@ def test_an_api_process_that_grew_is_drained_and_restarted(
         live.root(UNDO)
     after = _processes(live)
     told = live.root("journalctl -u metachat-relieve -o cat --since -5min")
-    with capsys.disabled():
-        print(
-            f"\nrelief: {len(customers.accepted)} messages accepted, {len(customers.refused)} refused;"
-            " the limits themselves (MemoryHigh, MemoryMax) are not enforced in a container"
-        )
+    tell(
+        f"relief: {len(customers.accepted)} messages accepted, {len(customers.refused)} refused;"
+        " the limits themselves (MemoryHigh, MemoryMax) are not enforced in a container"
+    )
     assert {unit for unit in before if after[unit] != before[unit]} == {"metachat-api@01", "metachat-api@02"}
     assert told.count("has grown to") == 2
     assert customers.refused == []
