@@ -250,6 +250,11 @@ async def _turn(job: Job, platform: Platform) -> None:
     await turns.take_turn(job, platform.desk)
 
 
+async def _turn_laid_aside(job: Job, platform: Platform) -> None:
+    turns = import_module("metachat.domain.assistant.turns")
+    await turns.leave_to_people(job, platform.desk)
+
+
 async def _index(job: Job, platform: Platform) -> None:
     indexing = import_module("metachat.domain.knowledge.indexing")
     document = DocumentId(UUID(job.payload["document"]))
@@ -307,6 +312,7 @@ PROVIDERS: Mapping[str, Provider] = {"whatsapp": WhatsApp()}
 
 HANDLERS: Mapping[str, Callable[[Job, Platform], Awaitable[None]]] = {
     "turn": _turn,
+    "turn-laid-aside": _turn_laid_aside,
     "index": _index,
     "forget": _forget,
     "inbox": _inbox,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tests.chat import house
 
 from metachat.domain.assistant import AnswerRequest, Claim, Final, Piece, Source, Usage
-from metachat.domain.assistant.turns import Desk, take_turn
+from metachat.domain.assistant.turns import Desk, leave_to_people, take_turn
 from metachat.foundation import log
 from metachat.foundation.db import Database
 from metachat.foundation.queue import Limits, Loop
@@ -27,7 +27,9 @@ async def at_work(
     listener.start()
     database = await Database.open(dsn, size=pool, announcer=announcer)
     own = await Database.open(dsn, size=3, announcer=announcer)
-    loop = Loop(own, listener, {"turn": take_turn}, desk_of(database), limits)
+    loop = Loop(
+        own, listener, {"turn": take_turn, "turn-laid-aside": leave_to_people}, desk_of(database), limits
+    )
     stop = asyncio.Event()
     task = asyncio.create_task(loop.run(stop))
     try:

@@ -3,10 +3,14 @@
 import contextlib
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
 import msgspec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Plans = Literal["auto", "once"]
 _PLANS: Mapping[Plans, Mapping[str, str]] = {
@@ -49,7 +53,7 @@ def _decode_jsonb(data: bytes) -> Any:
     return msgspec.json.decode(data[1:])
 
 
-def halfvec(vector: Sequence[float]) -> bytes:
+def halfvec(vector: "Sequence[float] | NDArray[np.float32]") -> bytes:
     """Give a vector in pgvector's wire form, as an element of an array: there a sequence would nest."""
     # Dimension, an unused word, then half-precision floats, all big-endian.
     head = struct.pack(">HH", len(vector), 0)

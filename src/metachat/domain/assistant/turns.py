@@ -93,6 +93,21 @@ async def take_turn(job: Job, desk: Desk) -> None:
         await finish(scope.db, job)
 
 
+async def leave_to_people(job: Job, desk: Desk) -> None:
+    """Tell the customer of a turn that is laid aside that a person will answer, and call for one."""
+    assert job.tenant is not None
+    opened = await desk.openings.open(job.tenant, ConversationId(UUID(job.payload["conversation"])))
+    if opened is None or opened.gathered is None:
+        return
+    gathered = opened.gathered
+    async with (
+        drafting(desk.database, job.tenant, gathered) as draft,
+        open_scope(desk.database, job.tenant, actor="worker") as scope,
+    ):
+        language = languages.detect(gathered.question)
+        await conversations.apologise(scope, gathered, draft.id, reason="laid_aside", language=language)
+
+
 async def _open(
     job: Job, desk: Desk, tenant: TenantId, id: ConversationId
 ) -> tuple[Gathered, Profile] | None:

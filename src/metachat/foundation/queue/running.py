@@ -24,6 +24,9 @@ from metachat.foundation.queue.model import (
 C = TypeVar("C")
 Handler = Callable[[Job, C], Awaitable[None]]
 
+# What is done when a job of a kind is laid aside is the handler of that kind's name with this behind it.
+LAID_ASIDE = "-laid-aside"
+
 
 class Runner(Generic[C]):
     """The handlers of a worker, and the consequences of how they end."""
@@ -111,10 +114,22 @@ class Runner(Generic[C]):
         return await self._rest(job, pause, store.COUNT_ATTEMPT)
 
     async def _bury(self, job: Job, attempts: int, error: str) -> None:
+        await self._take_leave(job)
         log.error("job laid aside", error=error, attempts=attempts)
         if not await self._change(store.BURY, id=job.id, owner=self._owner, attempts=attempts, error=error):
             raise LeaseLost(job.lane)
         job.lease.finished.add(job.id)
+
+    async def _take_leave(self, job: Job) -> None:
+        # Whoever waits for the job hears that it will not be done; not if even that killed the worker.
+        farewell = self._handlers.get(job.kind + LAID_ASIDE)
+        if farewell is None or job.deaths >= self._limits.deaths + SUSPECT:
+            return
+        try:
+            async with asyncio.timeout(self._limits.run_time):
+                await farewell(job, self._context)
+        except Exception as failure:  # what is laid aside is shown to operators all the same
+            log.error("nobody was told of a job laid aside", error=describe(failure))
 
     async def _rest(self, job: Job, pause: float, and_also: str | None = None) -> float:
         async with self._database.transaction() as db:
