@@ -159,6 +159,8 @@ RULES = (
         "ArchiveBehind",
         'max(metachat_operation_count{operation="archive"}) > $archive_files or ' + _FAILED % "archive",
         0, "page", "The archive of the database's log falls behind; the disk fills.",
+        # The next segment is due within half a minute, and a store that is ill is asked for a minute.
+        lag=90,
     ),
     Rule(
         "CertificateExpiring",
