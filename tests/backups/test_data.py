@@ -4,13 +4,13 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
+from tests import commands
 from tests.conftest import Databases, Server, drop_database, fresh_database
 
 from metachat.foundation.fingerprint import fingerprint
@@ -188,10 +188,7 @@ async def test_a_bad_file_changes_nothing(
 
 def runs(data: Path, *argv: str) -> "subprocess.CompletedProcess[str]":
     kept = {name: value for name, value in os.environ.items() if not name.startswith("METACHAT_")}
-    return subprocess.run(
-        [sys.executable, "-m", "metachat", "data", *argv, "--data", str(data), "--json"],
-        env=kept, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    return commands.run("data", *argv, "--data", str(data), "--json", env=kept, timeout=120)
 
 
 async def test_a_new_folder_is_filled_with_the_keys_of_the_old_one(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import commands
 from tests.web.process import Process
 
 from metachat import simulate
@@ -28,10 +29,7 @@ class Desk:
 
     def run(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command."""
-        return subprocess.run(
-            [sys.executable, "-m", "metachat", *arguments], env=self.process.environment, input=typed,
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+        return commands.run(*arguments, env=self.process.environment, given=typed, timeout=120)
 
     def json(self, *arguments: str, code: int = 0, typed: str = "") -> Any:
         """Run a command for its JSON."""

@@ -1,12 +1,13 @@
 """What `metachat secrets scan` finds in files and in their history, and what it leaves alone."""
 
 import json
+import os
 import secrets
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests import commands
 
 from metachat.operations.leaks.judging import judge
 from metachat.operations.leaks.model import Source
@@ -41,8 +42,7 @@ def commit(folder: Path, name: str, content: str | None) -> str:
 
 
 def scan(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "metachat", "secrets", "scan", *arguments]
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    ran = commands.run("secrets", "scan", *arguments, env=os.environ, cwd=folder)
     assert VALUE not in ran.stdout + ran.stderr
     return ran
 

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from metachat.operations.monitoring.receivers.pagerduty import PagerDuty
 from metachat.operations.monitoring.receivers.posting import post
 from metachat.operations.monitoring.receivers.slack import Slack
 from metachat.operations.monitoring.receivers.webhook import Webhook
+from tests import commands
 from tests.monitoring.far_end import FarEnd, far_end
 
 FIRING = Message(
@@ -170,10 +170,7 @@ def test_a_mailbox_that_is_refused_for_good_is_not_tried_again() -> None:
 
 def run(data: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("METACHAT_")}
-    return subprocess.run(
-        [sys.executable, "-m", "metachat", "alerts", *arguments, "--data", str(data)], input=stdin,
-        env=environment, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    return commands.run("alerts", *arguments, "--data", str(data), env=environment, given=stdin)
 
 
 def test_an_operator_adds_tries_and_removes_a_receiver(tmp_path: Path, end: FarEnd) -> None:

@@ -28,6 +28,7 @@ from metachat.operations.watching.ledger import Ledger, broken, entries
 from metachat.operations.watching.model import Judge, Result, jumped
 from metachat.operations.watching.uptime import days, uptime
 from metachat.operations.watching.watch import Plan, Watch
+from tests import commands
 from tests.conftest import add_tenant
 from tests.monitoring.far_end import FarEnd, far_end
 from tests.monitoring.site import free_port
@@ -289,10 +290,7 @@ def test_days_are_drawn_hour_by_hour() -> None:
 
 def run(*arguments: str, data: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("METACHAT_")}
-    return subprocess.run(
-        [sys.executable, "-m", "metachat", *arguments, "--data", str(data)], env=environment,
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    return commands.run(*arguments, "--data", str(data), env=environment)
 
 
 @contextmanager

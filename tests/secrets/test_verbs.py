@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import commands
 
 from metachat.cli.secrets import app, recipients
 from metachat.operations import age, journal
@@ -25,10 +26,7 @@ class Shell:
 
     def run(self, *argv: str, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run a verb with something on standard input."""
-        return subprocess.run(
-            [sys.executable, "-m", "metachat", "secrets", *argv],
-            env=self.environment, input=given, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        return commands.run("secrets", *argv, env=self.environment, given=given)
 
     def told(self, *argv: str, given: str = "") -> Any:
         """What a verb tells programs."""

@@ -6,6 +6,7 @@ import sys
 import time
 
 import httpx
+from tests import commands
 
 
 class Process:
@@ -39,7 +40,4 @@ class Process:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command line beside it."""
-        return subprocess.run(
-            [sys.executable, "-m", "metachat", *arguments],
-            env=self.environment, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+        return commands.run(*arguments, env=self.environment)
