@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests import commands
 from tests.local.conftest import Up, until
 from typing_extensions import override
 
@@ -40,10 +41,7 @@ class BackedUp(Up):
 
     def tells(self, *argv: str) -> tuple[int, str, str]:
         """Run a command of metachat; its exit code and both of its outputs."""
-        done = subprocess.run(
-            [sys.executable, "-m", "metachat", *argv],
-            env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False,
-        )  # fmt: skip
+        done = commands.run(*argv, env=self.environment, timeout=PATIENCE)
         return done.returncode, done.stdout, done.stderr
 
 
@@ -64,7 +62,7 @@ def test_a_platform_is_backed_up_drilled_and_restored(backed_up: BackedUp, tmp_p
     # A canary of after the start: what was written until then, the demo's documents too, has arrived as well.
     # Whoever keeps the log writes one as soon as it starts, the next only after half a minute: it is killed.
     started = datetime.now(UTC)
-    os.kill(up.named("archive")["pid"], signal.SIGKILL)
+    os.kill(up.pid_of("archive"), signal.SIGKILL)
     until(lambda: up.canary_at() >= started, "a canary of after the start has arrived")
 
     code, said, wrong = up.tells("backup", "drill", "--json")

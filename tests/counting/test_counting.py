@@ -69,12 +69,16 @@ def test_every_question_is_answered_once_and_in_order(
     until(lambda: meta.state()["bursts"][burst]["sent"] >= RATE * SECONDS // 3, "a third is asked")
     restarts, moment = _restarts(platform), time.time()
     died = happens(platform)
+    assert not died or meta.state()["bursts"][burst]["sent"] < RATE * SECONDS, "it died too late to matter"
     until(lambda: meta.is_over(burst), "all is asked", PATIENCE)
     settled = wait_until_settled(platform)
     asked, heard = meta.sent(before), meta.arrivals(before)
     found = count(asked, heard)
     print(f"\n{happens.__name__}, seed {seed}: {_told(found, asked, heard, moment, settled)}")
-    assert _restarts(platform) == restarts | ({died: restarts[died] + 1} if died else {})
+    # Whoever dies twice in a minute waits longer to be started again; all may be done without it by then.
+    expected = restarts | ({died: restarts[died] + 1} if died else {})
+    until(lambda: _restarts(platform)[died] > restarts[died] if died else True, f"{died} is started again")
+    assert _restarts(platform) == expected
     assert found.asked == found.acknowledged == found.answered == RATE * SECONDS, found
     assert (found.lost, found.doubled, found.repeated, found.disordered) == ([], [], [], []), found
     # Where nothing broke there is nothing that could not be avoided.
@@ -82,13 +86,12 @@ def test_every_question_is_answered_once_and_in_order(
 
 
 def _killed(platform: Platform, name: str) -> str:
-    os.kill(platform.named(name)["pid"], signal.SIGKILL)
+    os.kill(platform.pid_of(name), signal.SIGKILL)
     return name
 
 
 def _restarts(platform: Platform) -> dict[str, int]:
-    found = platform.status()["processes"]
-    return {process["name"]: process["restarts"] for process in found if process["name"] != "supervisor"}
+    return {name: process.restarts for name, process in platform.processes().items()}
 
 
 def _is_back(platform: Platform) -> bool:

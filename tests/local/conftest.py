@@ -14,10 +14,12 @@ from typing import Any
 
 import psutil
 import pytest
+from tests import commands
 
 from metachat.operations.local.postgres import Cluster
+from metachat.operations.local.state import Running, read
 
-PATIENCE = 90.0
+PATIENCE = 90
 
 
 def free_port() -> int:
@@ -71,18 +73,25 @@ class Up:
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run another command of metachat beside it."""
-        return subprocess.run(
-            [sys.executable, "-m", "metachat", *argv],
-            env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False,
-        )  # fmt: skip
+        return commands.run(*argv, env=self.environment, timeout=PATIENCE)
 
     def status(self) -> dict[str, Any]:
         """What `metachat status --json` tells."""
         return json.loads(self.run("status", "--json").stdout)
 
-    def named(self, name: str) -> dict[str, Any]:
-        """One process of the status."""
-        return next(process for process in self.status()["processes"] if process["name"] == name)
+    def processes(self) -> dict[str, Running]:
+        """What the supervisor has written down, by name: read at once, where a command takes a second."""
+        return {process.name: process for process in read(self.data).processes}
+
+    def named(self, name: str) -> Running:
+        """One of them."""
+        return self.processes()[name]
+
+    def pid_of(self, name: str) -> int:
+        """The process id of one of them, which runs."""
+        pid = self.named(name).pid
+        assert pid is not None, f"{name} does not run"
+        return pid
 
     @property
     def supervisor(self) -> int:

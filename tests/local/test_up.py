@@ -62,19 +62,19 @@ def test_secrets_are_for_their_owner_only_and_in_no_command_line(running: Up) ->
 def test_a_killed_child_is_started_again_and_reported(running: Up) -> None:
     up = running
     for name in ("api 1", "worker"):
-        killed = up.named(name)["pid"]
+        killed = up.pid_of(name)
         os.kill(killed, signal.SIGKILL)
-        until(lambda name=name, killed=killed: up.named(name)["pid"] not in (None, killed), f"{name} is back")
+        until(lambda name=name, killed=killed: up.named(name).pid not in (None, killed), f"{name} is back")
         assert f"{name} (process {killed}) was ended by SIGKILL" in up.said()
-        assert up.named(name)["restarts"] == 1
+        assert up.named(name).restarts == 1
     until(lambda: up.status()["healthy"], "it is healthy again")
 
 
 def test_a_killed_database_is_started_again(running: Up) -> None:
     up = running
-    killed = up.named("postgres")["pid"]
+    killed = up.pid_of("postgres")
     os.kill(killed, signal.SIGKILL)
-    until(lambda: up.named("postgres")["restarts"] == 1 and up.status()["healthy"], "the database is back")
+    until(lambda: up.named("postgres").restarts == 1 and up.status()["healthy"], "the database is back")
     assert f"postgres (process {killed})" in up.said()
     assert up.run("tenants", "list").returncode == 0
 
@@ -90,9 +90,9 @@ def test_a_killed_supervisor_takes_everything_along_and_can_start_again(up: Up) 
     up.starts()
     assert "acme" in up.run("tenants", "list").stdout
 
-    server = psutil.Process(up.named("postgres")["pid"])
+    server = psutil.Process(up.pid_of("postgres"))
     server.suspend()  # it cannot hear that its supervisor dies
     assert up.stops(signal.SIGKILL) == -signal.SIGKILL
     server.resume()
     up.starts()  # stops what outlived its supervisor
-    assert up.named("postgres")["pid"] != server.pid
+    assert up.named("postgres").pid != server.pid
