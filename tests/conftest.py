@@ -2,9 +2,11 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
 import hypothesis
@@ -16,6 +18,9 @@ from metachat.foundation.ids import TenantId, uuid7
 from metachat.operations.local.postgres import Cluster
 from tests import shortcuts
 from tests.recycling import Recycling
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 # `make test` tries the same examples each time, so that a change is judged by what it changed; `make soak`
 # looks for new ones.
@@ -31,6 +36,13 @@ FAST = {
     "scram_iterations": "1",
 }  # fmt: skip
 TEMPLATE = "template_metachat"
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -119,6 +131,19 @@ async def drop_database(server: Server, name: str) -> None:
 
 def _name() -> str:
     return f"t_{secrets.token_hex(6)}"
+
+
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator["Browser"]:
+    """Debian's Chromium, the same one for all tests of this process; each opens contexts of its own."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"{CHROMIUM} is not installed (apt-get install chromium)")
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from playwright.async_api import Page
 from tests.dashboard.conftest import Browser, Office
-from tests.dashboard.test_in_a_browser import address, chromium, is_usable, page
+from tests.dashboard.test_in_a_browser import address, is_usable, page
 from tests.hooks import meta
 
 from metachat.domain import channels
@@ -15,7 +15,7 @@ from metachat.domain.accounts import Role
 from metachat.domain.channels.whatsapp.signature import sign
 from metachat.foundation.scope import open_scope
 
-__all__ = ["address", "chromium", "page"]
+__all__ = ["address", "page"]
 
 SECRETS = {"app_secret": "0123456789abcdef0123456789abcdef", "access_token": "EAAGm0PX4ZCpsBAsecretsecret"}
 FORM = {

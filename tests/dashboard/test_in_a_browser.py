@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser as Chromium
-from playwright.async_api import BrowserContext, Page, async_playwright
+from playwright.async_api import BrowserContext, Page
 from tests.dashboard.conftest import PASSWORD, Office
 from tests.dashboard.test_conversation_pages import is_answered, writes, writes_again
 
@@ -18,11 +18,6 @@ from metachat.web.app import create_app
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 SIZES = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 PAGES = [
     "/dashboard", "/dashboard/knowledge", "/dashboard/chat", "/dashboard/conversations",
@@ -30,17 +25,6 @@ PAGES = [
     "/dashboard/assistant", "/dashboard/account", "/dashboard/nothing",
 ]  # fmt: skip
 FIRST_LOAD = 100 * 1024
-
-
-@pytest.fixture(scope="session")
-async def chromium() -> AsyncIterator[Chromium]:
-    """Debian's Chromium."""
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"{CHROMIUM} is not installed (apt-get install chromium)")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page
 from tests.dashboard.conftest import Office, acme, platform, rival
-from tests.dashboard.test_in_a_browser import address, chromium, is_usable, page
+from tests.dashboard.test_in_a_browser import address, is_usable, page
 from tests.media.conftest import PNG
 from tests.media.gallery import fill
 
@@ -14,7 +14,7 @@ from metachat.domain import accounts
 from metachat.domain.accounts import Role
 from metachat.foundation.scope import open_scope
 
-__all__ = ["acme", "address", "chromium", "page", "platform", "rival"]
+__all__ = ["acme", "address", "page", "platform", "rival"]
 pytestmark = pytest.mark.browser
 # Where to put pictures of the pages, for somebody to look at.
 PICTURES = os.environ.get("METACHAT_PICTURES")

@@ -1,43 +1,36 @@
 """The page in a real Chromium, at a desk and on a phone: usable by everybody, and alive."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, Request, async_playwright, expect
+from playwright.async_api import Browser, Page, Request, expect
 from tests.simulate.conftest import ANA, Business, Door
 
 from metachat.simulate import Meta
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
-]  # fmt: skip
 SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 
 
 @pytest.fixture(params=list(SIZES))
-async def page(request: pytest.FixtureRequest, meta: Meta, door: Door) -> AsyncIterator[Page]:
+async def page(
+    request: pytest.FixtureRequest, chromium: Browser, meta: Meta, door: Door
+) -> AsyncIterator[Page]:
     """The page, with Ana's phone on it; whatever breaks in it breaks the test."""
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"{CHROMIUM} is not installed (apt-get install chromium)")
     meta.call("POST", "phones", {"phone": ANA, "name": "Ana"})
     broken: list[str] = []
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        opened = await (await browser.new_context(viewport=SIZES[request.param])).new_page()
-        opened.set_default_timeout(10_000)
-        opened.on("pageerror", lambda error: broken.append(str(error)))
-        opened.on("request", lambda asked: None if _is_own(asked, meta) else broken.append(asked.url))
-        await opened.goto(meta.address)
-        await expect(opened.locator("#whose")).to_have_text("Ana’s phone")
-        yield opened
-        await browser.close()
+    context = await chromium.new_context(viewport=SIZES[request.param])
+    opened = await context.new_page()
+    opened.set_default_timeout(10_000)
+    opened.on("pageerror", lambda error: broken.append(str(error)))
+    opened.on("request", lambda asked: None if _is_own(asked, meta) else broken.append(asked.url))
+    await opened.goto(meta.address)
+    await expect(opened.locator("#whose")).to_have_text("Ana’s phone")
+    yield opened
+    await context.close()
     assert not broken, "no error, and nothing from elsewhere"
 
 

@@ -1,5 +1,6 @@
 """Whatever the OpenAPI document allows, and much that it forbids, sent to every route: no surprise."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +16,9 @@ from tests.web.process import Process
 
 from metachat.domain.accounts import ApiScope, Role
 
-EXAMPLES = 8
-EXAMPLES_OF_NOBODY = 3  # refused before anything is looked at
+# Of each mode for each route; `make soak` sends more.
+EXAMPLES = 4 * int(os.environ.get("METACHAT_SOAK", "1"))
+EXAMPLES_OF_NOBODY = 2  # refused before anything is looked at
 CHECKS: list[Any] = [
     not_a_server_error,
     openapi.status_code_conformance,

@@ -1,8 +1,6 @@
 """A shop page of another origin that holds the chat, in a real browser."""
 
 import asyncio
-import os
-import shutil
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +10,7 @@ import pytest
 import uvicorn
 from litestar import Litestar
 from litestar.types import ASGIApp
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page
 from tests.chat import conftest as chat
 from tests.chat import house
 from tests.conftest import Databases
@@ -23,8 +21,6 @@ from metachat.foundation.realtime import Announcer, Listener
 from metachat.web import widget
 from metachat.web.app import Dispatcher
 from metachat.web.chat import ChatDoor
-
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or ""
 
 # The strictest policy that a shop could have and still hold the chat.
 POLICY = "default-src 'none'; script-src {server}; connect-src {server}; require-trusted-types-for 'script'"
@@ -85,27 +81,17 @@ async def site(databases: Databases) -> AsyncIterator[tuple[Site, str]]:
     await database.close()
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium."""
-    if not CHROMIUM:
-        pytest.skip("no chromium here: apt-get install chromium")
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        await launched.close()
-
-
 Open = Callable[..., Awaitable[Page]]
 
 
 @pytest.fixture
-async def shop(browser: Browser, site: tuple[Site, str], channel: Channel) -> AsyncIterator[Open]:
+async def shop(chromium: Browser, site: tuple[Site, str], channel: Channel) -> AsyncIterator[Open]:
     """Opens the shop's page, in a browser of the given size, language and taste."""
     _, server = site
     listening = socket.create_server(("127.0.0.1", 0))
     shop_address = f"http://localhost:{listening.getsockname()[1]}"
     held: dict[str, str] = {"lang": "en", "more": ""}
+    contexts: list[BrowserContext] = []
 
     async def page_app(_scope: Any, _receive: Any, send: Any) -> None:
         body = PAGE.format(server=server, channel=channel.id, **held).encode()
@@ -117,7 +103,8 @@ async def shop(browser: Browser, site: tuple[Site, str], channel: Channel) -> As
     async def open_page(lang: str = "en", more: str = "", **context: Any) -> Page:
         held.update(lang=lang, more=more)
         context.setdefault("viewport", {"width": 1280, "height": 900})
-        page = await (await browser.new_context(**context)).new_page()
+        contexts.append(await chromium.new_context(**context))
+        page = await contexts[-1].new_page()
         page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: pytest.fail(f"the page broke: {error}"))
         await page.goto(shop_address)
@@ -126,3 +113,5 @@ async def shop(browser: Browser, site: tuple[Site, str], channel: Channel) -> As
 
     async with serving(page_app, listening):
         yield open_page
+        for context in contexts:
+            await context.close()
