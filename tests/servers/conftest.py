@@ -18,6 +18,7 @@ _FIGURE = "figure"
 _BESIDE = ("test_monitoring.py", "test_rebuild.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep these out of `make test`; each may wait for the server to be made."""
     reason = guests.missing()
