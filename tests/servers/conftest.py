@@ -11,14 +11,15 @@ import pytest
 from tests.servers import guests
 from tests.servers.customers import PER_SECOND
 from tests.servers.sites import DOMAIN, Live, Operator, Tell
+from typing_extensions import override
+from xdist.scheduler import LoadScopeScheduling
 
 _HERE = Path(__file__).parent
 _FIGURE = "figure"
-# On servers and networks of their own: with `-n 2 --dist loadgroup` they run beside the others.
+# On servers and networks of their own: with `-n 2` they run beside the others.
 _BESIDE = ("test_monitoring.py", "test_rebuild.py")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep these out of `make test`; each may wait for the server to be made."""
     reason = guests.missing()
@@ -26,10 +27,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _HERE in Path(item.path).parents:
             item.add_marker(pytest.mark.servers)
             item.add_marker(pytest.mark.timeout(1200))
-            group = "beside" if Path(item.path).name in _BESIDE else "site"
-            item.add_marker(pytest.mark.xdist_group(group))
             if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+class Apart(LoadScopeScheduling):
+    """Gives one process what shares a server, and another what has servers of its own."""
+
+    @override
+    def _split_scope(self, nodeid: str) -> str:
+        return "beside" if any(name in nodeid for name in _BESIDE) else "site"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """Keep what shares a server in one process; other suites are scheduled as they like."""
+    return Apart(config, log) if config.getoption("markexpr") == "servers" else None
 
 
 @pytest.fixture
