@@ -76,7 +76,9 @@ async def _move_column(
 ) -> AsyncIterator[tuple[int, list[Broken]]]:
     async for batch in _batches(ledger, tenant, column, head(ring)):
         async with ledger.of_tenant(tenant) as rows:
-            yield await _move_batch(rows, ring, tenant, column, batch)
+            moved = await _move_batch(rows, ring, tenant, column, batch)
+        # After its transaction: whoever stops listening leaves none behind, to be ended at any time.
+        yield moved
 
 
 async def _move_batch(
