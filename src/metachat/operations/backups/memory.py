@@ -1,6 +1,8 @@
 """What the archive remembers between its runs, for `metachat backup status` and the metrics."""
 
 import contextlib
+import fcntl
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -40,8 +42,14 @@ def recall(folder: Path) -> Memory:
 
 
 def remember(folder: Path, **changes: object) -> Memory:
-    """Change some of it in one step."""
+    """Change some of it in one step, whoever else remembers something meanwhile."""
     folder.mkdir(mode=0o750, exist_ok=True)
-    changed = msgspec.structs.replace(recall(folder), **changes)
-    write(folder / _FILE, msgspec.json.encode(changed).decode(), 0o640)
+    # The archive, a backup and a drill are processes of their own; the file is replaced, so the folder is locked.
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        changed = msgspec.structs.replace(recall(folder), **changes)
+        write(folder / _FILE, msgspec.json.encode(changed).decode(), 0o640)
+    finally:
+        os.close(held)
     return changed

@@ -16,6 +16,13 @@ SELECT format('SELECT %L, count(*) FROM %I.%I;', c.relname, n.nspname, c.relname
 # are done, drafts replaced. A tenth is far more than goes during a backup.
 _LEAST = 0.9
 
+# Rows of these come and go with the work: a quiet hour after a busy one has none, and nothing is lost.
+# The limits' own (paces, rate_levels) are not in the log at all, and come back empty.
+_PASSING = frozenset({
+    "dead_jobs", "deliveries", "drafts", "idempotency_keys", "inbox", "jobs", "key_holders", "lanes", "paces",
+    "rate_levels", "receipts", "sessions", "throttles", "workers",
+})  # fmt: skip
+
 _KEYS = """
 SELECT name, string_agg(id, ' ' ORDER BY id) FROM key_records WHERE state IN ('current', 'old') GROUP BY 1
 """
@@ -44,5 +51,5 @@ def lacking(expected: Mapping[str, Counted], found: Mapping[str, int]) -> list[s
     return [
         f"{name} has {found.get(name, 'none')} of at least {min(one.before, one.after)} rows"
         for name, one in expected.items()
-        if name not in found or found[name] < min(one.before, one.after) * _LEAST
+        if name not in _PASSING and (name not in found or found[name] < min(one.before, one.after) * _LEAST)
     ]
