@@ -44,7 +44,7 @@ def recall(folder: Path) -> Memory:
 def remember(folder: Path, **changes: object) -> Memory:
     """Change some of it in one step, whoever else remembers something meanwhile."""
     folder.mkdir(mode=0o750, exist_ok=True)
-    # The archive, backups and drills are processes of their own; the file is replaced, so its folder is locked.
+    # Archive, backups and drills are processes of their own; the file is replaced, so its folder is locked.
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
