@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import psutil
 import pytest
+from prometheus_client import CollectorRegistry, ProcessCollector
 
+from metachat.foundation.measures import OwnProcess
 from metachat.operations.backups import memory
 from metachat.operations.monitoring import statuses
 from metachat.operations.monitoring.statuses import Status
@@ -147,3 +151,17 @@ def test_what_backups_remember_of_themselves_is_shown(tmp_path: Path) -> None:
     memory.remember(tmp_path / "backups", drill_verdict="passed")
     assert statuses.read(tmp_path, "drill") == Status(ok=True, ok_at=moment.timestamp(), count=None)
     assert statuses.read(tmp_path, "drift") is None
+
+
+def test_a_confined_process_tells_what_it_uses(tmp_path: Path) -> None:
+    (tmp_path / str(os.getpid())).symlink_to(
+        f"/proc/{os.getpid()}"
+    )  # and nothing else, as with ProcSubset=pid
+    registry = CollectorRegistry()
+    ProcessCollector(proc=str(tmp_path), registry=registry)
+    assert registry.get_sample_value("process_resident_memory_bytes") is None, "the library does it now"
+    ours = CollectorRegistry()
+    OwnProcess(proc=str(tmp_path), registry=ours)
+    assert (ours.get_sample_value("process_resident_memory_bytes") or 0) > 10_000_000
+    begun = ours.get_sample_value("process_start_time_seconds") or 0
+    assert abs(begun - psutil.Process().create_time()) < 2

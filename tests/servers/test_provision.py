@@ -83,6 +83,7 @@ def _each_api_process_shows_its_own(live: Live, bearing: dict[str, str]) -> None
     def asked(number: int) -> float:
         status, headers, text = live.request("GET", f"/metrics/api/{number}", None, bearing)
         assert (status, headers["content-type"].split(";")[0]) == (200, "text/plain")
+        assert re.search(rb"^process_resident_memory_bytes [1-9]", text, re.MULTILINE)
         counted = re.findall(
             rb'^metachat_http_requests_total\{[^}]*route="/health/live"[^}]*\} (\S+)', text, re.M
         )

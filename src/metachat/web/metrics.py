@@ -3,10 +3,10 @@
 import functools
 
 from litestar.types import HTTPScope
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from metachat.foundation.db import Database
-from metachat.foundation.measures import show_pool
+from metachat.foundation.measures import OwnProcess, show_pool
 from metachat.web.drain import Drain
 from metachat.web.exchanges import Exchanges
 
@@ -19,7 +19,7 @@ class Metrics:
 
     def __init__(self, drain: Drain, database: Database) -> None:
         self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        OwnProcess(registry=self._registry)
         show_pool(self._registry, database)
         self._exchanges = Exchanges()
         for route in _SIGN_INS:

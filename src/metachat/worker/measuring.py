@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from metachat.foundation.counts import counted
 from metachat.foundation.db import Database
-from metachat.foundation.measures import show_pool
+from metachat.foundation.measures import OwnProcess, show_pool
 from metachat.operations.monitoring import statuses
 from metachat.operations.watching.certificates import served_until
 
@@ -47,7 +47,7 @@ class Measuring:
             registry=self._registry if public_url.startswith("https://") else None,
         )  # fmt: skip
         self._until.set(float("nan"))
-        ProcessCollector(registry=self._registry)
+        OwnProcess(registry=self._registry)
         show_pool(self._registry, database)
         self._registry.register(_Work(loop, data))
 
