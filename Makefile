@@ -32,7 +32,7 @@ test: setup-dev ## Run all tests; ARGS="tests/local -k down" chooses
 
 test-servers: setup-dev ## Provision throwaway Debian servers and test them (root, systemd-nspawn)
 	@infra/server_tools.sh
-	$(BIN)/pytest -m servers --timeout 1200 -rs tests/servers $(ARGS)
+	$(BIN)/pytest -n 2 -m servers --timeout 1200 -rs tests/servers $(ARGS)
 
 test-alerts: setup-dev ## Make each fault, and receive its alert from real Prometheus and Alertmanager
 	@infra/test_tools.sh
