@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -154,9 +153,8 @@ def test_what_backups_remember_of_themselves_is_shown(tmp_path: Path) -> None:
 
 
 def test_a_confined_process_tells_what_it_uses(tmp_path: Path) -> None:
-    (tmp_path / str(os.getpid())).symlink_to(
-        f"/proc/{os.getpid()}"
-    )  # and nothing else, as with ProcSubset=pid
+    # And nothing else, as with ProcSubset=pid.
+    (tmp_path / "self").symlink_to("/proc/self")
     registry = CollectorRegistry()
     ProcessCollector(proc=str(tmp_path), registry=registry)
     assert registry.get_sample_value("process_resident_memory_bytes") is None, "the library does it now"
