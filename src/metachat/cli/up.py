@@ -1,6 +1,8 @@
 """`metachat up` and `down`."""
 
+import contextlib
 import os
+import select
 import signal
 import sys
 import time
@@ -50,13 +52,28 @@ def down(data: Data = None) -> None:
     pid = folder.holder(where)
     if pid is None:
         raise state.NothingRuns(str(where))
-    os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + DOWN_SECONDS
+    if not _ended(pid, DOWN_SECONDS):
+        raise state.StillRuns(f"process {pid} did not end within {DOWN_SECONDS:.0f} s")
     while folder.holder(where) is not None:
         if time.monotonic() > deadline:
-            raise state.StillRuns(f"process {pid} did not end within {DOWN_SECONDS:.0f} s")
+            raise state.StillRuns(f"what process {pid} started did not end within {DOWN_SECONDS:.0f} s")
         time.sleep(0.05)
     print(f"Stopped what ran on {where}.")
+
+
+def _ended(pid: int, seconds: float) -> bool:
+    """Ask a process to end, and tell whether it did in time; its folder is unlocked a moment before."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(process, signal.SIGTERM)
+        return bool(select.select([process], [], [], seconds)[0])
+    finally:
+        os.close(process)
 
 
 def data_folder(given: Path | None) -> Path:
