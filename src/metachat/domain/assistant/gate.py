@@ -93,12 +93,11 @@ class Gate:
         if len(sentence) > _LONGEST_SENTENCE:
             return ""
         proven = self._proven(sentence, sources)
-        text = _tidy(sentence)
-        if not proven or not _bears_out(text, proven, self.request) or self._leaks(text):
+        stated = _stated(sentence)
+        if not proven or not _bears_out(stated, proven, self.request) or self._leaks(stated.text):
             return ""
         numbers = "".join(f"[{number}]" for number in sorted({self._number(item) for item, _ in proven}))
-        before, stop = _parted(text)
-        said = f"{before} {numbers}{stop}"
+        said = f"{stated.body} {numbers}{stated.stop}"
         if self.shown:
             said = gap + said
         self.shown += said
@@ -151,10 +150,16 @@ def _closest(sentence: str, passage: Passage) -> str | None:
     return best
 
 
+_Proof = tuple[Citation, Passage]
+
+
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """What a sentence states that must be borne out, whatever it cites."""
+    """A sentence as it may be said, citations between its body and its stop, and what must be borne out."""
 
+    text: str
+    body: str
+    stop: str
     readable: bool
     addresses: tuple[str, ...]
     numbers: frozenset[str]
@@ -162,30 +167,21 @@ class _Statement:
 
 # What is said of a document comes back with every other question.
 @lru_cache(maxsize=1024)
-def _stated(text: str) -> _Statement:
-    readable = not _MARKUP.search(text) and any(character.isalpha() for character in text)
-    addresses = tuple(found.group().rstrip(".,;:").lower() for found in _ADDRESS.finditer(text))
-    return _Statement(readable, addresses, words.numbers(_LIST_NUMBER.sub("", text)))
-
-
-_Proof = tuple[Citation, Passage]
-
-
-@lru_cache(maxsize=1024)
-def _tidy(sentence: str) -> str:
+def _stated(sentence: str) -> _Statement:
     # Where a citation stood, a stop may be left alone.
-    return _LOOSE_STOP.sub(r"\1", " ".join(sentence.split())).lstrip(" .!?…")
+    text = _LOOSE_STOP.sub(r"\1", " ".join(sentence.split())).lstrip(" .!?…")
+    stop = _LAST_STOP.search(text)
+    return _Statement(
+        text,
+        body=text[: stop.start()] if stop else text,
+        stop=stop[1] if stop else "",
+        readable=not _MARKUP.search(text) and any(character.isalpha() for character in text),
+        addresses=tuple(found.group().rstrip(".,;:").lower() for found in _ADDRESS.finditer(text)),
+        numbers=words.numbers(_LIST_NUMBER.sub("", text)),
+    )
 
 
-@lru_cache(maxsize=1024)
-def _parted(text: str) -> tuple[str, str]:
-    # What citations stand after, and the stop that stands after them.
-    found = _LAST_STOP.search(text)
-    return (text[: found.start()], found[1]) if found else (text, "")
-
-
-def _bears_out(text: str, proven: list[_Proof], request: AnswerRequest) -> bool:
-    stated = _stated(text)
+def _bears_out(stated: _Statement, proven: list[_Proof], request: AnswerRequest) -> bool:
     if not stated.readable:
         return False
     source = "\n".join(_around(passage.text, one.heading, one.quote) for one, passage in proven)
@@ -196,7 +192,7 @@ def _bears_out(text: str, proven: list[_Proof], request: AnswerRequest) -> bool:
     if any(passage.language != request.language for _, passage in proven):
         # A translation shares few words with its source; numbers, addresses and the quote must do.
         return True
-    said = words.content_stems(text, request.language)
+    said = words.content_stems(stated.text, request.language)
     return words.share(said, words.content_stems(source, request.language)) >= _LEAST_SHARED
 
 
