@@ -58,6 +58,8 @@ def test_whatever_becomes_a_secret_is_hidden_with_its_parts() -> None:
     assert clean(f"{password}, {key} and {other}") == f"{HIDDEN}, {HIDDEN} and {HIDDEN}"
     remember("https://")
     assert hide("see https://metachat.example") == "see https://metachat.example"
+    remember(f"{password}:")
+    assert hide(f"see {password}:") == f"see {HIDDEN}"
     remember_of_tenant(b"conversation")
     assert hide("the conversation goes on") == "the conversation goes on"
 

@@ -29,7 +29,7 @@ _LONGEST, _LONGEST_OF_TENANTS = 8_192, 1_024
 _WORDS = frozenset({"metachat", "postgres", "password", "secret", "rabbitmq"})
 
 # The beginning of an address, which somebody gave for the whole of a secret one.
-_SCHEME = re.compile(r"[a-z0-9+.-]+:/*", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 _PASSWORD_OF_URL = re.compile(r"://[^/@\s]*?:([^@\s/]+)@")
 _KEY_OF_RING = re.compile(r"(?:^| )[0-9a-f]{16}:(\S+)")
