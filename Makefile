@@ -28,7 +28,8 @@ run: setup ## Set up and start; ARGS="--port 9000" passes options to `metachat u
 
 test: setup-dev ## Run all tests; ARGS="tests/local -k down" chooses
 	@infra/test_tools.sh
-	$(BIN)/pytest -n 2 --dist worksteal -m "not soak and not servers and not alerts" $(ARGS)
+	@# Tests start hundreds of Pythons, and without bytecode each would compile all that it loads.
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 2 --dist worksteal -m "not soak and not servers and not alerts" $(ARGS)
 
 test-servers: setup-dev ## Provision throwaway Debian servers and test them (root, systemd-nspawn)
 	@infra/server_tools.sh

@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +43,20 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
 ]  # fmt: skip
+
+
+def _standing() -> tuple[int, set[int]]:
+    return os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0)
+
+
+AS_STARTED = _standing()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, None, None]:
+    """Name the test that leaves this process at low priority or on fewer processors: it slows all others."""
+    yield
+    assert _standing() == AS_STARTED
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from metachat.foundation.settings import Secret
 from metachat.operations import age
-from metachat.operations.backups import archiving, signing
+from metachat.operations.backups import archiving, drilling, signing
 from metachat.operations.backups.contract import Target
 from metachat.operations.backups.database import Server
 from metachat.operations.backups.installation import Installation
@@ -69,6 +70,12 @@ DO $$ BEGIN
   END LOOP;
 END $$
 """
+
+
+def drilled(installation: Installation) -> drilling.Record:
+    """Drill on a thread that ends with it: whoever drills stands back for good, as all later tests would."""
+    with ThreadPoolExecutor(1) as aside:
+        return aside.submit(drilling.drill, installation).result()
 
 
 SETTINGS = {"fsync": "off", "full_page_writes": "off"}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.backups.conftest import House
+from tests.backups.conftest import House, drilled
 from tests.backups.weather import Fault, Weather, behind_weather, bucket
 
 from metachat.foundation import clock
@@ -260,7 +260,7 @@ def test_what_a_killed_drill_leaves_is_gone_after_the_next(house: House) -> None
         killed.wait()
     (left,) = house.data.glob(".drill-*")
     homes = [path.read_text().strip() for path in left.glob("data/postgres/home")]
-    drilling.drill(house.installation)
+    drilled(house.installation)
     assert list(house.data.glob(".drill-*")) == []
     assert [home for home in homes if Path(home).exists()] == []
     assert not [one for one in psutil.process_iter(["cwd"]) if str(one.info["cwd"]).startswith(str(left))]
@@ -271,7 +271,7 @@ def test_a_drill_is_refused_where_the_disk_does_not_suffice(house: House, tmp_pa
     small = tmp_path / "small"
     small.mkdir()
     with small_disk(small, 64):
-        record = drilling.drill(replace(house.installation, data=small))
+        record = drilled(replace(house.installation, data=small))
         assert record.verdict == drilling.FAILED
         assert "bytes free" in record.checks[0].found
         assert list(small.glob(".drill-*")) == []
@@ -288,7 +288,7 @@ def test_a_key_that_rows_need_and_the_backup_lacks_fails_the_drill(house: House)
     made = taking.now(house.installation)
     assert made.keys == {"encryption_key": ("00000000deadbeef",)}
     house.archives()
-    record = drilling.drill(house.installation)
+    record = drilled(house.installation)
     found = {one.name: one for one in record.checks}
     assert record.verdict == drilling.FAILED
     assert found["keys"].found.endswith("encryption_key 00000000deadbeef")
