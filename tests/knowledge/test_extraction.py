@@ -31,9 +31,15 @@ async def code_of(path: Path, kind: str, limits: Limits) -> str:
     return failure.value.code
 
 
-async def test_memory_time_and_output_are_limited(tmp_path: Path) -> None:
-    sheet = tmp_path / "big.xlsx"
-    sheet.write_bytes(files.sheets({"A": [[f"row {n}", n, "text " * 5] for n in range(60_000)]}))
+@pytest.fixture(scope="module")
+def sheet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table that takes a second to read."""
+    path = tmp_path_factory.mktemp("tables") / "big.xlsx"
+    path.write_bytes(files.sheets({"A": [[f"row {n}", n, "text " * 5] for n in range(60_000)]}))
+    return path
+
+
+async def test_memory_time_and_output_are_limited(sheet: Path) -> None:
     assert await code_of(sheet, "xlsx", Limits(memory=200)) == "needs_too_much_memory"
     assert await code_of(sheet, "xlsx", Limits(wall=0.05)) == "took_too_long"
     assert await code_of(sheet, "xlsx", Limits(output=10_000)) == "too_much_text"
@@ -48,9 +54,7 @@ async def test_a_bomb_costs_neither_memory_nor_time(tmp_path: Path) -> None:
     assert time.monotonic() - began < 20
 
 
-async def test_a_child_that_is_killed_is_an_answer(tmp_path: Path) -> None:
-    sheet = tmp_path / "big.xlsx"
-    sheet.write_bytes(files.sheets({"A": [[f"row {n}", n] for n in range(60_000)]}))
+async def test_a_child_that_is_killed_is_an_answer(sheet: Path) -> None:
     reading = asyncio.create_task(extract(sheet, "xlsx"))
     while not (found := children()):
         await asyncio.sleep(0.01)
@@ -59,9 +63,7 @@ async def test_a_child_that_is_killed_is_an_answer(tmp_path: Path) -> None:
         await reading
 
 
-async def test_cancelling_ends_the_child(tmp_path: Path) -> None:
-    sheet = tmp_path / "big.xlsx"
-    sheet.write_bytes(files.sheets({"A": [[f"row {n}", n] for n in range(60_000)]}))
+async def test_cancelling_ends_the_child(sheet: Path) -> None:
     reading = asyncio.create_task(extract(sheet, "xlsx"))
     while not children():
         await asyncio.sleep(0.01)

@@ -1,6 +1,7 @@
 """Stories of documents: learned, replaced, refused, deleted, and never anybody else's."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -185,20 +186,20 @@ async def test_uploads_at_the_same_time_become_one_document(library: Library) ->
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
-        ("locked.pdf", files.pdf(["secret"], password="x"), "encrypted"),
-        ("locked.docx", files.locked_office(), "encrypted"),
-        ("scan.pdf", files.pdf([""]), "no_text"),
-        ("empty.docx", files.word([]), "no_text"),
-        ("half.docx", files.word([("Normal", "Hello")])[:3000], "broken"),
-        ("sheet.docx", files.sheets({"A": [["a", "b"]]}), "wrong_extension"),
-        ("old.xlsx", bytes.fromhex("d0cf11e0a1b11ae1") + bytes(2048), "old_office"),
-        ("bomb.xlsx", files.bomb(450), "unpacks_too_large"),
+        ("locked.pdf", lambda: files.pdf(["secret"], password="x"), "encrypted"),
+        ("locked.docx", files.locked_office, "encrypted"),
+        ("scan.pdf", lambda: files.pdf([""]), "no_text"),
+        ("empty.docx", lambda: files.word([]), "no_text"),
+        ("half.docx", lambda: files.word([("Normal", "Hello")])[:3000], "broken"),
+        ("sheet.docx", lambda: files.sheets({"A": [["a", "b"]]}), "wrong_extension"),
+        ("old.xlsx", lambda: bytes.fromhex("d0cf11e0a1b11ae1") + bytes(2048), "old_office"),
+        ("bomb.xlsx", lambda: files.bomb(450), "unpacks_too_large"),
     ],
 )
 async def test_what_cannot_be_read_says_what_to_do(
-    library: Library, name: str, content: bytes, code: str
+    library: Library, name: str, content: Callable[[], bytes], code: str
 ) -> None:
-    document = await library.learn(name, content)
+    document = await library.learn(name, content())
     assert (document.status, document.error_code) == ("failed", code)
     assert document.error_message
     assert document.error_message.endswith(".")
