@@ -103,6 +103,7 @@ def _desk(platform: Platform, answerer: ScriptedAnswerer) -> Desk:
         profile_of=platform.profile_of,
         answerer_of=lambda _profile: answerer,
         begun=platform.courtesy.show,
+        ended=platform.courtesy.end,
     )
 
 

@@ -29,7 +29,6 @@ from metachat.foundation.outbound import Outbound
 from metachat.foundation.queue import Job
 from metachat.foundation.rates import Rates
 from metachat.foundation.realtime import Announcer, Listener
-from metachat.foundation.scope import Scope
 from metachat.foundation.settings import Secret, Settings
 
 # Child processes that read documents at the same time; each may take a core and some hundred MB.
@@ -99,6 +98,7 @@ class Platform:
             answerer_of=self.answerer_of,
             fallback=self.answerers["extractive"],
             begun=self.courtesy.show,
+            ended=self.courtesy.end,
         )
 
     @cached_property
@@ -182,9 +182,9 @@ class Platform:
         """What searches together for turns that search at the same time."""
         return knowledge.Lookups(self.database)
 
-    async def profile_of(self, scope: Scope) -> Profile:
-        """The tenant's assistant."""
-        return await assistant.profile(scope, self.encryption_key)
+    def profile_of(self, tenant: TenantId, settled: Mapping[str, Any] | None) -> Profile:
+        """A tenant's assistant as it was found settled."""
+        return assistant.unsealed(tenant, self.encryption_key, settled)
 
     def answerer_of(self, profile: Profile) -> Answerer:
         """The answerer for a tenant's choice of provider; raises ProviderUnknown."""

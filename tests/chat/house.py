@@ -78,13 +78,10 @@ def desk(database: Database, answerer: Answerer, **changes: Any) -> Desk:
     async def search(_question: str, _language: str | None) -> list[Passage]:
         return [passage()]
 
-    async def profile(_scope: object) -> Profile:
-        return Profile()
-
     return Desk(
         database,
         search_of=lambda _tenant: search,
-        profile_of=profile,
+        profile_of=lambda _tenant, _settled: Profile(),
         answerer_of=lambda _profile: answerer,
         **changes,
     )

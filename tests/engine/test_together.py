@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from tests.engine.conftest import Line
 
 from metachat.domain import conversations
-from metachat.domain.conversations import Gathered, Reply, gather_all
+from metachat.domain.conversations import Gathered, Reply, open_all
 from metachat.domain.conversations.together.turns import Answers
 from metachat.foundation.db import Database
 from metachat.foundation.ids import ConversationId, MessageId, TenantId, uuid7
@@ -44,11 +44,11 @@ async def test_each_answer_stands_for_itself(
     ids = [(await line.writes("Where is it?", who)).conversation_id for who in ("ana", "ben", "cyd", "dan")]
     jobs = await _jobs(line, worker_db, ids)
     async with open_scope(worker_db, line.tenant, actor="worker") as scope:
-        gathered = await gather_all(scope, ids)
+        opened = await open_all(scope, ids)
     async with open_scope(worker_db, stranger, actor="worker") as scope:
-        assert await gather_all(scope, ids) == {}
+        assert await open_all(scope, ids) == {}
     answers = Answers(worker_db)
-    ready = {id: found for id, found in gathered.items() if found is not None}
+    ready = {id: found for id in ids if (found := opened[id].gathered) is not None}
     assert len(ready) == 4
     # A person takes one over, another one was answered meanwhile, and of a third the lane is lost.
     async with open_scope(line.database, line.tenant, actor="cli") as scope:

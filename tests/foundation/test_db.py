@@ -23,7 +23,7 @@ class Heard:
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
 
-    def announce(self, topic: str, data: Mapping[str, Any]) -> None:
+    def announce(self, topic: str, data: Mapping[str, Any], patience: float = 0) -> None:
         self.events.append((topic, dict(data)))
 
     def offer(self, topic: str, take: Any) -> None:

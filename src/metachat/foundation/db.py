@@ -35,7 +35,7 @@ class Transaction:
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self.connection = connection
-        self._announcements: list[tuple[str, dict[str, Any]]] = []
+        self._announcements: list[tuple[str, dict[str, Any], float]] = []
         self._after: list[Callable[[], None]] = []
 
     async def one(self, sql: str, **values: Any) -> dict[str, Any] | None:
@@ -77,9 +77,9 @@ class Transaction:
             raise
         await self.connection.execute("RELEASE part")
 
-    def announce(self, topic: str, data: dict[str, Any]) -> None:
-        """Send a realtime event after the commit."""
-        self._announcements.append((topic, data))
+    def announce(self, topic: str, data: dict[str, Any], patience: float = 0) -> None:
+        """Send a realtime event after the commit, at most so many seconds later, with others."""
+        self._announcements.append((topic, data, patience))
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call once the transaction is durable."""
@@ -88,8 +88,8 @@ class Transaction:
     def committed(self, announcer: Announces | None) -> None:
         """Let go of what waited for the commit; only Database calls this."""
         if announcer is not None:
-            for topic, data in self._announcements:
-                announcer.announce(topic, data)
+            for topic, data, patience in self._announcements:
+                announcer.announce(topic, data, patience)
         for call in self._after:
             call()
 

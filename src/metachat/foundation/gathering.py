@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar, cast
 
 import asyncpg
 
-from metachat.foundation.db import DatabaseAway, Transaction
+from metachat.foundation.db import Database, DatabaseAway, Transaction
 from metachat.foundation.errors import Refusal
 from metachat.foundation.ids import TenantId
 from metachat.foundation.log import log
@@ -18,8 +19,6 @@ O = TypeVar("O")  # noqa: E741
 _MOST = 100
 # What may be wrong with one item of a batch: the others are then tried without it.
 FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, Refusal)
-
-_AS_TENANT = "SELECT set_config('metachat.tenant', :tenant, true)"
 
 
 class Gathering(Generic[I, O]):
@@ -92,16 +91,6 @@ def by_tenant(items: Iterable[tuple[TenantId, I]]) -> dict[TenantId, list[I]]:
     return sorted_items
 
 
-def only_tenant(items: Mapping[TenantId, object]) -> TenantId | None:
-    """The tenant of a batch that is all of one, for a round trip less."""
-    return next(iter(items)) if len(items) == 1 else None
-
-
-async def as_each(
-    db: Transaction, items: Mapping[TenantId, list[I]]
-) -> AsyncIterator[tuple[TenantId, list[I]]]:
-    """Give the items of each tenant, the transaction seeing the rows of that one meanwhile."""
-    for tenant, own in sorted(items.items()):
-        if len(items) > 1:
-            await db.value(_AS_TENANT, tenant=str(tenant))
-        yield tenant, own
+def step(database: Database, items: Mapping[TenantId, object]) -> AbstractAsyncContextManager[Transaction]:
+    """What a batch is written in, by functions that say whose rows they see: one alone commits by itself."""
+    return database.statement() if len(items) == 1 else database.transaction()

@@ -32,8 +32,11 @@ _TOPIC = re.compile(r"^([a-z]{1,20})(:.+)?$")
 class Announces(Protocol):
     """The sending end."""
 
-    def announce(self, topic: str, data: Mapping[str, Any]) -> None:
-        """Send an event soon, without waiting; `data` must be JSON and belongs to the announcer now."""
+    def announce(self, topic: str, data: Mapping[str, Any], patience: float = 0) -> None:
+        """Send an event soon, without waiting; `data` must be JSON and belongs to the announcer now.
+
+        patience is how many seconds it may wait for others to travel with; their order stays.
+        """
 
     def offer(self, topic: str, take: Callable[[Mapping[str, Any]], bool] | None) -> None:
         """Show a topic's events to somebody in this process first; what they take goes no further."""
@@ -59,6 +62,7 @@ class Announcer:
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self._offers: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self.sent = 0
         self.dropped = 0
 
@@ -72,6 +76,7 @@ class Announcer:
             return
         if self._waiting:
             self._idle.clear()
+            self._news.set()
             try:
                 async with asyncio.timeout(2):
                     await self._idle.wait()
@@ -89,7 +94,7 @@ class Announcer:
         else:
             self._offers[topic] = take
 
-    def announce(self, topic: str, data: Mapping[str, Any]) -> None:
+    def announce(self, topic: str, data: Mapping[str, Any], patience: float = 0) -> None:
         """Send an event soon; when the buffer is full it is dropped, and listeners are told so."""
         if (take := self._offers.get(topic)) is not None and take(data):
             return
@@ -98,7 +103,10 @@ class Announcer:
             self._gaps.add(channel_of(topic))
         else:
             self._waiting.append((topic, data))
-        self._news.set()
+        if not patience:
+            self._news.set()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(patience, self._news.set)
 
     async def _run(self) -> None:
         pause = 0.05
@@ -122,6 +130,9 @@ class Announcer:
     async def _send_all(self, connection: asyncpg.Connection) -> None:
         while True:
             self._news.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             while self._waiting or self._gaps:
                 gaps = sorted(self._gaps)
                 batch = [self._waiting[i] for i in range(min(len(self._waiting), 1000))]

@@ -8,6 +8,7 @@ from metachat.domain.assistant.actions import (
     respond,
     set_fallbacks,
     set_profile,
+    unsealed,
     with_keys,
 )
 from metachat.domain.assistant.model import (
@@ -55,5 +56,6 @@ __all__ = [
     "respond",
     "set_fallbacks",
     "set_profile",
+    "unsealed",
     "with_keys",
 ]

@@ -1,8 +1,9 @@
 """Answering a question: search, answer, prove, and only then show."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from metachat.domain import events
 from metachat.domain.assistant import language as languages
@@ -27,6 +28,7 @@ from metachat.domain.assistant.model import (
 )
 from metachat.domain.knowledge import Passage
 from metachat.foundation.db import Database
+from metachat.foundation.ids import TenantId
 from metachat.foundation.keyring import Keyring
 from metachat.foundation.log import log
 from metachat.foundation.scope import Scope
@@ -77,6 +79,11 @@ async def respond(
 async def profile(scope: Scope, key: Keyring) -> Profile:
     """Tells how the tenant's assistant presents itself; key unseals its provider's key."""
     return await store.profile(scope, key)
+
+
+def unsealed(tenant: TenantId, key: Keyring, settled: Mapping[str, Any] | None) -> Profile:
+    """Makes a profile of what a turn has found settled (`conversations.Opened.assistant`)."""
+    return store.unsealed(tenant, key, settled)
 
 
 async def set_profile(scope: Scope, key: Keyring, settled: Profile) -> None:

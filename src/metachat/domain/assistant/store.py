@@ -1,24 +1,21 @@
 """The assistants table: one row a tenant that has settled anything; its fallbacks, its models' health."""
 
 import base64
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
-from metachat.domain.assistant.model import Failed, Fallback, Health, HealthTotal, Profile, Provider
+import msgspec
+
+from metachat.domain.assistant.model import Failed, Fallback, Health, HealthTotal, Profile
 from metachat.foundation.db import Transaction
+from metachat.foundation.ids import TenantId
 from metachat.foundation.keyring import Keyring
 from metachat.foundation.scope import Scope
 from metachat.foundation.sealed_columns import FALLBACK_KEYS, MODEL_KEYS
-from metachat.foundation.sealing import seal, unseal
+from metachat.foundation.sealing import Place, seal, unseal
 
-_PROFILE = """
-    SELECT brand_name, tone, answer_language, instructions, provider, model, base_url, api_key_sealed,
-           temperature, max_tokens, (
-             SELECT jsonb_agg(jsonb_build_array(provider, model, base_url, encode(api_key_sealed, 'base64'))
-                              ORDER BY place)
-             FROM assistant_fallbacks WHERE tenant_id = :tenant
-           ) AS fallbacks
-    FROM assistants WHERE tenant_id = :tenant
-"""
+_PROFILE = "SELECT assistant_of(:tenant)::text"
 
 _DROP_FALLBACKS = "DELETE FROM assistant_fallbacks WHERE tenant_id = :tenant"
 
@@ -57,14 +54,22 @@ _SAVE = """
 
 async def profile(scope: Scope, key: Keyring) -> Profile:
     """Reads the tenant's assistant, or the one that everybody starts with; key unseals the provider's key."""
-    row = await scope.db.one(_PROFILE, tenant=scope.tenant)
-    if row is None:
+    settled = await scope.db.value(_PROFILE, tenant=scope.tenant)
+    return unsealed(scope.tenant, key, None if settled is None else msgspec.json.decode(settled))
+
+
+def unsealed(tenant: TenantId, key: Keyring, settled: Mapping[str, Any] | None) -> Profile:
+    """Makes a profile of what `assistant_of` gives; None makes the one that everybody starts with."""
+    if settled is None:
         return Profile()
-    sealed = row.pop("api_key_sealed")
-    opened = None if sealed is None else unseal(key, sealed, MODEL_KEYS.place(scope.tenant)).decode()
-    stored = enumerate(row.pop("fallbacks") or (), start=1)
-    fallbacks = tuple(_opened(scope, key, place, *columns) for place, columns in stored)
-    return Profile(**row, api_key=opened, fallbacks=fallbacks)
+    values = dict(settled)
+    sealed = values.pop("api_key_sealed")
+    stored = enumerate(values.pop("fallbacks") or (), start=1)
+    fallbacks = tuple(
+        Fallback(provider, model, base_url, _opened(key, FALLBACK_KEYS.place(tenant, place), theirs))
+        for place, (provider, model, base_url, theirs) in stored
+    )
+    return Profile(**values, api_key=_opened(key, MODEL_KEYS.place(tenant), sealed), fallbacks=fallbacks)
 
 
 async def save(scope: Scope, key: Keyring, settled: Profile) -> None:
@@ -115,14 +120,8 @@ async def health(scope: Scope) -> list[Health]:
     return [Health(**row) for row in await scope.db.all(_HEALTH, tenant=scope.tenant)]
 
 
-def _opened(
-    scope: Scope, key: Keyring, place: int, provider: Provider, model: str, base_url: str | None,
-    sealed: str | None,
-) -> Fallback:  # fmt: skip
-    if sealed is None:
-        return Fallback(provider, model, base_url)
-    secret = unseal(key, base64.b64decode(sealed), FALLBACK_KEYS.place(scope.tenant, place))
-    return Fallback(provider, model, base_url, secret.decode())
+def _opened(key: Keyring, place: Place, sealed: str | None) -> str | None:
+    return None if sealed is None else unseal(key, base64.b64decode(sealed), place).decode()
 
 
 def _sealed(scope: Scope, key: Keyring, place: int, secret: str | None) -> bytes | None:

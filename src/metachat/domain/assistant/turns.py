@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,14 +16,14 @@ from metachat.domain.assistant.actions import Search, note_failures, respond
 from metachat.domain.assistant.drafting import Drafting, drafting
 from metachat.domain.assistant.model import Answer, Answerer, Profile, Question, Turn
 from metachat.domain.assistant.opening import Openings
-from metachat.domain.conversations import Gathered, Message, Reply
+from metachat.domain.conversations import Gathered, Message, Opened, Reply
 from metachat.domain.conversations.together.turns import Answers
 from metachat.foundation.db import Database, DatabaseAway
 from metachat.foundation.errors import Refusal
 from metachat.foundation.ids import ConversationId, TenantId
 from metachat.foundation.log import log
 from metachat.foundation.queue import Job, LeaseLost, finish
-from metachat.foundation.scope import Scope, open_scope
+from metachat.foundation.scope import open_scope
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,25 @@ class Desk:
 
     search_of gives the search in a tenant's documents, answerer_of what speaks for a profile. fallback
     speaks where that fails, None for nobody. patience is how many seconds one answer may take, restarts how
-    often one turn begins anew because the customer wrote more. begun hears of each turn that begins.
+    often one turn begins anew because the customer wrote more. begun hears of each turn that begins, ended of
+    each that is over.
     """
 
     database: Database
     search_of: Callable[[TenantId], Search]
-    profile_of: Callable[[Scope], Awaitable[Profile]]
+    profile_of: Callable[[TenantId, Mapping[str, Any] | None], Profile]
     answerer_of: Callable[[Profile], Answerer]
     fallback: Answerer | None = None
     patience: float = 60
     attempts: int = 4
     restarts: int = 2
     begun: Callable[[Gathered], None] | None = None
+    ended: Callable[[ConversationId], None] | None = None
 
     @cached_property
     def openings(self) -> Openings:
         """Reads what turns answer."""
-        return Openings(self.database, self.profile_of)
+        return Openings(self.database)
 
     @cached_property
     def answers(self) -> Answers:
@@ -67,12 +69,22 @@ async def take_turn(job: Job, desk: Desk) -> None:
     """
     assert job.tenant is not None
     id = ConversationId(UUID(job.payload["conversation"]))
+    try:
+        await _take_turn(job, desk, job.tenant, id)
+    finally:
+        if desk.ended is not None:
+            desk.ended(id)
+
+
+async def _take_turn(job: Job, desk: Desk, tenant: TenantId, id: ConversationId) -> None:
+    known = None if job.brought is None else conversations.read_opened(job.brought)
     for left in reversed(range(desk.restarts + 1)):
-        opened = await _open(job, desk, job.tenant, id)
+        opened = await _open(job, desk, tenant, id, known)
         if opened is None:
             return
+        known = None
         gathered, profile = opened
-        async with drafting(desk.database, job.tenant, gathered) as draft:
+        async with drafting(desk.database, tenant, gathered) as draft:
             answering = _answer(job, desk, gathered, profile, draft)
             outcome = await (_unless_more_comes(job, desk, gathered, draft, answering) if left else answering)
         if outcome is not None:
@@ -83,7 +95,7 @@ async def take_turn(job: Job, desk: Desk) -> None:
         if not await desk.answers.give(job, gathered, draft.id, _reply(outcome)):
             raise LeaseLost(job.lane)
         return
-    async with open_scope(desk.database, job.tenant, actor="worker") as scope:
+    async with open_scope(desk.database, tenant, actor="worker") as scope:
         if isinstance(outcome, Answer):
             await conversations.answer(scope, gathered, draft.id, _reply(outcome))
             await note_failures(scope, outcome.failures)
@@ -97,9 +109,8 @@ async def leave_to_people(job: Job, desk: Desk) -> None:
     """Tell the customer of a turn that is laid aside that a person will answer, and call for one."""
     assert job.tenant is not None
     opened = await desk.openings.open(job.tenant, ConversationId(UUID(job.payload["conversation"])))
-    if opened is None or opened.gathered is None:
+    if opened is None or (gathered := opened.gathered) is None:
         return
-    gathered = opened.gathered
     async with (
         drafting(desk.database, job.tenant, gathered) as draft,
         open_scope(desk.database, job.tenant, actor="worker") as scope,
@@ -109,9 +120,9 @@ async def leave_to_people(job: Job, desk: Desk) -> None:
 
 
 async def _open(
-    job: Job, desk: Desk, tenant: TenantId, id: ConversationId
+    job: Job, desk: Desk, tenant: TenantId, id: ConversationId, known: Opened | None
 ) -> tuple[Gathered, Profile] | None:
-    opened = await desk.openings.open(tenant, id)
+    opened = known or await desk.openings.open(tenant, id)
     if opened is None:
         log.info("conversation was deleted before its turn", conversation=str(id))
         return None
@@ -119,7 +130,7 @@ async def _open(
     if gathered is not None and desk.begun is not None:
         desk.begun(gathered)
     if gathered is not None and gathered.asks and not _wants_person(gathered):
-        return gathered, opened.profile
+        return gathered, desk.profile_of(tenant, opened.assistant)
     async with open_scope(desk.database, tenant, actor="worker") as scope:
         if gathered is not None and not gathered.asks:
             await conversations.acknowledge(scope, gathered)

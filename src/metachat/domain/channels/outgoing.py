@@ -156,8 +156,8 @@ class Sender(Protocol):
         """Hand one message over; read gives the bytes of an enclosure by its sha256. Raises NotSent."""
         ...
 
-    async def seen(self, channel: Channel, key: Keyring, provider_id: str) -> None:
-        """Mark a customer's message read, and show that an answer is being written. Raises NotSent."""
+    async def seen(self, channel: Channel, key: Keyring, provider_id: str, *, typing: bool) -> None:
+        """Mark a customer's message read; with typing, show that an answer comes. Raises NotSent."""
         ...
 
     async def fetch(self, channel: Channel, key: Keyring, media: str) -> Fetched:

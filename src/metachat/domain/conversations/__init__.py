@@ -35,12 +35,14 @@ from metachat.domain.conversations.progress import advance
 from metachat.domain.conversations.reading import Cursor, Tally, cited, list_conversations, tally, transcript
 from metachat.domain.conversations.resending import MessageNotFound, NotFailed, resend
 from metachat.domain.conversations.turns import (
+    Opened,
     answer,
     apologise,
     find_draft,
     gather,
-    gather_all,
+    open_all,
     pass_on,
+    read_opened,
     save_draft,
 )
 from metachat.domain.conversations.wordless import acknowledge
@@ -61,6 +63,7 @@ __all__ = [
     "MessageTooLong",
     "NotAMember",
     "NotFailed",
+    "Opened",
     "Reply",
     "State",
     "Tally",
@@ -77,12 +80,13 @@ __all__ = [
     "find",
     "find_draft",
     "gather",
-    "gather_all",
     "hand_off",
     "in_order",
     "list_conversations",
     "message_id",
+    "open_all",
     "pass_on",
+    "read_opened",
     "receive",
     "receive_in",
     "release",

@@ -7,6 +7,7 @@ from metachat.domain.channels import Progress
 from metachat.domain.conversations import store
 from metachat.domain.conversations.deliveries import store as outbox
 from metachat.domain.conversations.deliveries.reference import read_reference
+from metachat.domain.conversations.writing import UNHURRIED
 from metachat.foundation.db import Transaction
 from metachat.foundation.ids import ConversationId, TenantId
 from metachat.foundation.scope import Scope
@@ -43,8 +44,8 @@ def tell(db: Transaction, tenant: TenantId, row: dict[str, Any]) -> None:
     """Announce that a message has changed; row holds its id, conversation_id and seq."""
     id = ConversationId(row["conversation_id"])
     news = {"type": "message", "id": str(row["id"]), "seq": row["seq"]}
-    db.announce(f"conversation:{id}", news)
-    db.announce(f"tenant:{tenant}", {"type": "conversation", "id": str(id)})
+    db.announce(f"conversation:{id}", news, UNHURRIED)
+    db.announce(f"tenant:{tenant}", {"type": "conversation", "id": str(id)}, UNHURRIED)
 
 
 async def _adopt(scope: Scope, progress: Progress) -> bool:

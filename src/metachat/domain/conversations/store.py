@@ -136,31 +136,6 @@ SELECT {_MESSAGE} FROM messages
 WHERE tenant_id = :tenant AND conversation_id = :id AND seq > :after ORDER BY seq LIMIT :limit
 """  # noqa: S608
 
-_UNANSWERED = f"""
-SELECT {_MESSAGE} FROM messages
-WHERE tenant_id = :tenant AND conversation_id = asked.id AND author = 'customer' AND answered_by IS NULL
-"""  # noqa: S608
-
-_BESIDE = f"""
-SELECT {_MESSAGE} FROM messages
-WHERE tenant_id = :tenant AND conversation_id = asked.id AND author <> 'system'
-  AND (author <> 'customer' OR answered_by IS NOT NULL)
-ORDER BY seq DESC LIMIT :limit
-"""  # noqa: S608
-
-# What turns read at once: each conversation, the customer's unanswered messages, and the last ones beside
-# them. Both lists travel as JSON, in the order of their arrival. OFFSET 0 keeps the planner at looking up.
-GATHER = f"""
-SELECT c.*,
-  (SELECT coalesce(jsonb_agg(open ORDER BY seq), '[]') FROM ({_UNANSWERED}) open) AS unanswered,
-  (SELECT coalesce(jsonb_agg(beside ORDER BY seq), '[]') FROM ({_BESIDE}) beside) AS history
-FROM unnest(:ids::uuid[]) AS asked(id) CROSS JOIN LATERAL (
-  SELECT {_CONVERSATION}, {_QUIET}
-  {_WITH_CONTACT} JOIN channels ch ON ch.tenant_id = c.tenant_id AND ch.id = c.channel_id
-  WHERE c.tenant_id = :tenant AND c.id = asked.id OFFSET 0
-) c
-"""  # noqa: S608
-
 MARK_ALL_ANSWERED = """
 UPDATE messages SET answered_by = :reply
 WHERE tenant_id = :tenant AND conversation_id = :id AND author = 'customer' AND answered_by IS NULL

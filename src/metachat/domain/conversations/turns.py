@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from metachat.domain import events
-from metachat.domain.channels import quiet_seconds
+from metachat.domain.channels import ChannelKind, quiet_seconds
 from metachat.domain.conversations import phrases, store, writing
 from metachat.domain.conversations.actions import hand_off
 from metachat.domain.conversations.model import (
@@ -24,7 +24,7 @@ from metachat.domain.conversations.model import (
 from metachat.domain.conversations.together import store as together
 from metachat.foundation.ids import ConversationId, MessageId
 from metachat.foundation.log import current_correlation_id
-from metachat.foundation.queue import Job
+from metachat.foundation.queue import Job, Succession, ending, note_over
 from metachat.foundation.scope import Scope
 
 HISTORY_LENGTH = 20
@@ -32,32 +32,53 @@ HISTORY_LENGTH = 20
 _STREAMED = ("webchat", "test")
 
 
+class Opened(msgspec.Struct):
+    """What a turn begins with, as `open_conversations` gives it.
+
+    assistant is what the tenant has settled of it, None where that is nothing.
+    """
+
+    conversation: Conversation
+    kind: ChannelKind
+    quiet: Any
+    unanswered: list[Message]
+    history: list[Message]
+    assistant: dict[str, Any] | None
+
+    @property
+    def gathered(self) -> Gathered | None:
+        """What the assistant has to answer; None when it is silenced or nothing is open."""
+        if self.conversation.state != "assistant" or not self.unanswered:
+            return None
+        quiet = quiet_seconds(self.kind, self.quiet)
+        streamed = self.kind in _STREAMED
+        unanswered, history = in_order(self.unanswered), in_order(self.history)
+        return Gathered(self.conversation, unanswered, history, quiet, streamed=streamed)
+
+
+_opened = msgspec.json.Decoder(Opened)
+
+
+def read_opened(opened: str) -> Opened:
+    """Read what the database has brought together."""
+    return _opened.decode(opened)
+
+
+async def open_all(scope: Scope, ids: Collection[ConversationId]) -> dict[ConversationId, Opened]:
+    """Read what turns begin with; a conversation that is not there is absent."""
+    rows = await scope.db.all(together.OPEN, tenant=scope.tenant, ids=list(ids), beside=HISTORY_LENGTH)
+    return {row["id"]: read_opened(row["opened"]) for row in rows}
+
+
 async def gather(scope: Scope, id: ConversationId) -> Gathered | None:
     """Collect what the assistant has to answer; None when it is silenced or nothing is open.
 
     Raises ConversationNotFound.
     """
-    found = await gather_all(scope, [id])
+    found = await open_all(scope, [id])
     if id not in found:
         raise ConversationNotFound
-    return found[id]
-
-
-async def gather_all(scope: Scope, ids: Collection[ConversationId]) -> dict[ConversationId, Gathered | None]:
-    """Collect it in each of these; a conversation that is not there is absent."""
-    rows = await scope.db.all(store.GATHER, tenant=scope.tenant, ids=list(ids), limit=HISTORY_LENGTH)
-    return {row["id"]: _gathered(row) for row in rows}
-
-
-def _gathered(row: dict[str, Any]) -> Gathered | None:
-    unanswered = in_order(msgspec.convert(row.pop("unanswered"), list[Message]))
-    history = in_order(msgspec.convert(row.pop("history"), list[Message]))
-    kind = row.pop("kind")
-    quiet = quiet_seconds(kind, row.pop("quiet"))
-    conversation = Conversation(**row)
-    if conversation.state != "assistant" or not unanswered:
-        return None
-    return Gathered(conversation, unanswered, history, quiet, streamed=kind in _STREAMED)
+    return found[id].gathered
 
 
 async def save_draft(scope: Scope, id: ConversationId, draft: Draft) -> None:
@@ -78,9 +99,8 @@ async def answer(scope: Scope, gathered: Gathered, reply_id: MessageId, reply: R
     Too late is an answer to messages that are answered already (another worker was faster), or in a
     conversation that a person has taken over meanwhile.
     """
-    await writing.lock(scope, gathered.conversation.id)
     given = Given(gathered, reply_id, reply, current_correlation_id())
-    said, _ = await answer_held(scope, [given])
+    said, _ = await answer_all(scope, [given])
     return said.get(reply_id)
 
 
@@ -95,17 +115,20 @@ class Given:
     job: Job | None = None
 
 
-async def answer_held(scope: Scope, given: Sequence[Given]) -> tuple[dict[MessageId, Message], set[int]]:
-    """Answer in conversations that are held, and end the jobs; gives what was said, and which jobs ended."""
-    ids = [one.gathered.conversation.id for one in given]
+async def answer_all(
+    scope: Scope, given: Sequence[Given], deliveries: Succession | None = None
+) -> tuple[dict[MessageId, Message], set[int]]:
+    """Answer, and end the answers' jobs; gives what was said, and which jobs ended.
+
+    The deliveries for which there are places begin after the commit.
+    """
     replies = [one.reply for one in given]
     jobs = [one.job for one in given if one.job is not None]
-    ends = (
-        {"jobs": [job.id for job in jobs], "owners": list({job.lease.owner for job in jobs})} if jobs else {}
-    )
     rows = await scope.db.all(
-        together.ANSWER_AND_END if jobs else together.ANSWER,
-        tenant=scope.tenant, now=scope.now, ids=ids, messages=[one.id for one in given],
+        together.ANSWER,
+        tenant=scope.tenant, now=scope.now, places=deliveries.count if deliveries else 0,
+        holder=deliveries.owner if deliveries else None, lease=deliveries.lease if deliveries else 0.0,
+        ids=[one.gathered.conversation.id for one in given], messages=[one.id for one in given],
         texts=[reply.text for reply in replies], previews=[preview(reply.text) for reply in replies],
         declined=[reply.declined for reply in replies],
         citations=[_as_json(reply.citations) for reply in replies],
@@ -114,13 +137,22 @@ async def answer_held(scope: Scope, given: Sequence[Given]) -> tuple[dict[Messag
         counts=[len(one.gathered.unanswered) for one in given],
         answered=[message.id for one in given for message in one.gathered.unanswered],
         streamed=[one.gathered.conversation.id for one in given if one.gathered.streamed],
-        **ends,
+        **ending(jobs),
     )  # fmt: skip
     by_id = {one.id: one for one in given}
-    said = [
-        _said(scope, by_id[row["id"]], row["seq"], row["status"]) for row in rows if row["id"] is not None
-    ]
-    return {message.id: message for message in said}, {row["job"] for row in rows if row["job"] is not None}
+    said: dict[MessageId, Message] = {}
+    begun: list[Job] = []
+    for row in rows:
+        if (id := row["message"]) is None:
+            continue
+        said[id] = _said(scope, by_id[id], row)
+        if deliveries is not None and row["delivery"] is not None:
+            of, payload = str(by_id[id].gathered.conversation.id), {"message": str(id)}
+            correlation = by_id[id].correlation
+            begun.append(deliveries.job(row["delivery"], "deliver", of, payload, correlation, row["begun"]))
+    if deliveries is not None:
+        deliveries.begin(scope.db, begun)
+    return said, note_over(scope.db, jobs, rows)
 
 
 def _as_json(citations: list[dict[str, Any]]) -> str:
@@ -128,15 +160,16 @@ def _as_json(citations: list[dict[str, Any]]) -> str:
     return msgspec.json.encode(citations).decode()
 
 
-def _said(scope: Scope, given: Given, seq: int, status: str) -> Message:
+def _said(scope: Scope, given: Given, row: dict[str, Any]) -> Message:
     reply = given.reply
     message = Message(
-        id=given.id, conversation_id=given.gathered.conversation.id, seq=seq, author=reply.author,
-        author_id=None, text=reply.text, provider_id=None, status=status, declined=reply.declined,
+        id=given.id, conversation_id=given.gathered.conversation.id, seq=row["seq"], author=reply.author,
+        author_id=None, text=reply.text, provider_id=None, status=row["status"], declined=reply.declined,
         citations=reply.citations, detail=reply.detail, answered_by=None, provider_at=None,
         created_at=scope.now,
     )  # fmt: skip
-    return writing.announced(scope, message)
+    patience = 0 if given.gathered.streamed else writing.UNHURRIED
+    return writing.announced(scope, message, waking=row["delivery"] is None, patience=patience)
 
 
 async def apologise(

@@ -85,16 +85,21 @@ def _values(scope: Scope, conversation: ConversationId, id: MessageId, reply: Re
     }  # fmt: skip
 
 
-def announced(scope: Scope, message: Message) -> Message:
-    """Tell readers of a message, and the worker of its delivery, after the commit."""
+# How long news may wait for others, in seconds, where no customer reads along: each round of news wakes every
+# process that listens.
+UNHURRIED = 0.05
+
+
+def announced(scope: Scope, message: Message, *, waking: bool = True, patience: float = 0) -> Message:
+    """Tell readers of a message, and (waking) the workers of its delivery, after the commit."""
     conversation = str(message.conversation_id)
     news: dict[str, Any] = {"type": "message", "id": str(message.id), "seq": message.seq}
     content = msgspec.json.encode(message)
     if len(content) <= _CARRIED:
         news["message"] = msgspec.Raw(content)
-    scope.db.announce(f"conversation:{conversation}", news)
-    scope.db.announce(f"tenant:{scope.tenant}", {"type": "conversation", "id": conversation})
-    if message.status == "queued":
+    scope.db.announce(f"conversation:{conversation}", news, patience)
+    scope.db.announce(f"tenant:{scope.tenant}", {"type": "conversation", "id": conversation}, UNHURRIED)
+    if waking and message.status == "queued":
         wake(scope.db, f"delivery:{conversation}", scope.tenant)
     return message
 

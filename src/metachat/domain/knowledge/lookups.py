@@ -6,7 +6,7 @@ from metachat.domain.knowledge.model import Passage
 from metachat.domain.knowledge.search import Query, look_up
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database
-from metachat.foundation.gathering import Gathering, as_each, by_tenant, only_tenant
+from metachat.foundation.gathering import Gathering, by_tenant, step
 from metachat.foundation.ids import TenantId
 from metachat.foundation.scope import Scope
 
@@ -25,8 +25,8 @@ class Lookups:
     async def _find(self, asked: Sequence[tuple[TenantId, Query]]) -> list[list[Passage]]:
         found: dict[int, list[Passage]] = {}
         groups = by_tenant((tenant, (place, query)) for place, (tenant, query) in enumerate(asked))
-        async with self._database.reading(only_tenant(groups)) as db:
-            async for tenant, queries in as_each(db, groups):
+        async with step(self._database, groups) as db:
+            for tenant, queries in groups.items():
                 scope = Scope(tenant, db, now(), "worker")
                 each = await look_up(scope, [query for _, query in queries])
                 found.update(zip((place for place, _ in queries), each, strict=True))

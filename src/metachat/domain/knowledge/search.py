@@ -83,45 +83,7 @@ def _alternatives(words: list[str] | tuple[str, ...]) -> str:
 # The vectors lie in the covering index; a sequential scan would read every tenant's rows.
 TUNE = "SELECT set_config('enable_seqscan', 'off', true)"
 
-# For each question by itself, in one statement: to begin one costs more than a small tenant's search.
-# OFFSET 0 keeps the last look-up a look-up: as a join the planner may read all of a tenant's chunks for ten.
 SEARCH = """
-SELECT question.number::int AS question, passage.*
-FROM unnest(:vectors::halfvec[], :models::text[], :dimensions::int[], :words::text[], :stems::text[])
-  WITH ORDINALITY AS question (vector, model, dimension, words, stems, number)
-CROSS JOIN LATERAL (
-WITH asked AS MATERIALIZED (
-  SELECT corpus.embedding_model = question.model AND corpus.dimension = question.dimension AS comparable,
-    (SELECT string_agg(part.query::text, ' | ')::tsquery
-     FROM (SELECT DISTINCT to_tsquery(spoken.configuration::regconfig,
-                CASE spoken.language WHEN 'hr' THEN question.stems ELSE question.words END) AS query
-           FROM unnest(:languages::text[], :configurations::text[]) AS spoken (language, configuration)
-           WHERE spoken.language = ANY (corpus.languages)) AS part
-     WHERE numnode(part.query) > 0) AS words
-  FROM corpora AS corpus WHERE corpus.tenant_id = :tenant
-), nearest AS MATERIALIZED (
-  SELECT id, row_number() OVER () AS place
-  FROM (SELECT id FROM chunks
-        WHERE tenant_id = :tenant AND (SELECT comparable FROM asked)
-        ORDER BY embedding <#> question.vector LIMIT :depth) AS ordered
-), matching AS MATERIALIZED (
-  SELECT id, row_number() OVER () AS place
-  FROM (SELECT id FROM chunks
-        WHERE tenant_id = :tenant AND lexemes @@ (SELECT :mark::tsquery && words FROM asked)
-        ORDER BY ts_rank(lexemes, (SELECT words FROM asked)) DESC, id LIMIT :depth) AS ordered
-), fused AS MATERIALIZED (
-  SELECT id, coalesce(1.0::float8 / (:k::int + nearest.place), 0)
-    + coalesce(1.0::float8 / (:k::int + matching.place), 0) AS score
-  FROM nearest FULL JOIN matching USING (id) ORDER BY score DESC, id LIMIT :limit
-)
-SELECT chunk.id AS chunk_id, chunk.document_id, document.name AS document, chunk.page, chunk.heading,
-  chunk.text, chunk.language, chunk.position, fused.score,
-  CASE WHEN (SELECT comparable FROM asked) THEN -(chunk.embedding <#> question.vector) ELSE 0 END
-    AS similarity,
-  coalesce(ts_rank(chunk.lexemes, (SELECT words FROM asked)), 0)::float8 AS lexical
-FROM fused
-CROSS JOIN LATERAL (SELECT * FROM chunks WHERE tenant_id = :tenant AND id = fused.id OFFSET 0) AS chunk
-JOIN documents AS document ON document.tenant_id = :tenant AND document.id = chunk.document_id
-) AS passage
-ORDER BY question.number, passage.score DESC, passage.similarity DESC, passage.chunk_id
+SELECT * FROM search_passages(:tenant, :vectors::halfvec[], :models::text[], :dimensions::int[],
+  :words::text[], :stems::text[], :languages::text[], :configurations::text[], :mark, :depth, :limit, :k)
 """

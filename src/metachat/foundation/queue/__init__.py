@@ -18,7 +18,8 @@ from metachat.foundation.queue.model import (
     tenant_of,
 )
 from metachat.foundation.queue.running import Handler
-from metachat.foundation.queue.store import dead, debounce, enqueue, finish, note_ended, replay
+from metachat.foundation.queue.store import dead, debounce, enqueue, finish, note_ended, note_over, replay
+from metachat.foundation.queue.succession import Succession, ending
 
 __all__ = [
     "Broker",
@@ -31,11 +32,14 @@ __all__ = [
     "Loop",
     "Postpone",
     "Retry",
+    "Succession",
     "dead",
     "debounce",
+    "ending",
     "enqueue",
     "finish",
     "note_ended",
+    "note_over",
     "owner_name",
     "replay",
     "tenant_of",

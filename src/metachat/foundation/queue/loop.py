@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Generic
 from uuid import UUID
 
-from metachat.foundation.db import Database
+from metachat.foundation.db import Database, Transaction
 from metachat.foundation.log import log
 from metachat.foundation.queue import store
 from metachat.foundation.queue.model import (
@@ -47,6 +47,11 @@ class Loop(Generic[C]):
         self._more = False  # the last sweep found something, and may find more
         self._fresh = False  # it found what nobody had told us of
         self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._kept = 0  # places for lanes that are being taken
+        self._next_in: dict[
+            str, Job
+        ] = {}  # of lanes that were left and taken again before their task has ended
+        self._doubtful = False  # some lane may be ours without our knowing
         self._leases: dict[str, Lease] = {}  # of the jobs that run
         self._again: set[str] = set()  # woken while we held them
         self._offered: set[str] = set()  # woken by ourselves, and nobody else knows
@@ -65,6 +70,39 @@ class Loop(Generic[C]):
     def failed(self) -> int:
         """How many runs failed since the start."""
         return self._runner.failed
+
+    @property
+    def lease(self) -> float:
+        """How long a lane is ours without a sign of life, in seconds."""
+        return self._limits.lease
+
+    def keep(self, sort: str, tenant: UUID | None, count: int) -> int:
+        """Keep up to so many places for lanes that are about to be taken; those who wait come first."""
+        room = self._limits.in_flight - len(self._lanes) - self._kept - len(self._ready)
+        kept = 0
+        while kept < min(room, count) and not self._stopping and self._ready.has_room(tenant, sort):
+            self._ready.begin(sort, tenant)
+            kept += 1
+        self._kept += kept
+        return kept
+
+    def fill(self, sort: str, tenant: UUID | None, kept: int, jobs: Sequence[Job]) -> None:
+        """Begin jobs in the places that were kept for them; what is kept beyond them is free again."""
+        self._kept -= kept
+        for _ in range(kept):
+            self._ready.end(sort, tenant)
+        for job in jobs:
+            if job.lane in self._lanes:
+                self._next_in[job.lane] = job
+            else:
+                self._start(job.lane, tenant, [job], Death.NONE)
+        if len(jobs) < kept:
+            self._kick.set()
+
+    def doubt(self) -> None:
+        """Look soon for lanes that are ours without our knowing."""
+        self._doubtful = True
+        self._sweep_now.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then finish what runs (up to `limits.drain` seconds) and give back the rest."""
@@ -100,7 +138,7 @@ class Loop(Generic[C]):
     def _offer(self, event: Mapping[str, Any]) -> bool:
         """Take work that was caused here without the way over the database, while there are places for it."""
         lane, tenant = event.get("lane"), event.get("tenant")
-        room = self._limits.in_flight - len(self._lanes) - len(self._ready)
+        room = self._limits.in_flight - len(self._lanes) - self._kept - len(self._ready)
         if lane is None or "after" in event or self._stopping or room <= 0:
             return False
         if lane in self._offered or sort_of(lane) in self._ready.full():
@@ -137,6 +175,8 @@ class Loop(Generic[C]):
             if gone := [owner for owner in owners if is_dead(owner, self.owner)]:
                 log.warning("taking over from workers that died", workers=gone)
                 await db.execute(store.EXPIRE, owners=gone)
+            if self._doubtful:
+                await self._leave_strays(db)
             await db.execute(store.TIDY)
             due = await db.all(store.FIND_DUE, limit=room, full=full)
             ahead = await db.value(store.NEXT_DUE)
@@ -146,6 +186,11 @@ class Loop(Generic[C]):
         pause = self._limits.sweep if ahead is None else max(min(ahead + 0.001, self._limits.sweep), 0.01)
         await _set_within(self._sweep_now, pause)
 
+    async def _leave_strays(self, db: Transaction) -> None:
+        self._doubtful = False
+        for row in await db.all(store.LEAVE_STRAYS, owner=self.owner, held=list(self._lanes)):
+            log.info("lane let go that nobody worked on", lane=row["lane"])
+
     async def _take(self) -> None:
         await self._kick.wait()
         if self._abandoned:
@@ -154,7 +199,7 @@ class Loop(Generic[C]):
                 await db.execute(store.LEAVE, lanes=lanes, anyway=lanes, owner=self.owner)
             self._abandoned.difference_update(lanes)
         self._kick.clear()
-        while (free := self._limits.in_flight - len(self._lanes)) > 0:
+        while (free := self._limits.in_flight - len(self._lanes) - self._kept) > 0:
             wanted = self._ready.take(min(free, 500))
             if not wanted:
                 break
@@ -191,13 +236,17 @@ class Loop(Generic[C]):
         task = asyncio.create_task(self._work(lane, tenant, deque(jobs), died), name=lane)
         self._lanes[lane] = task
         self._ready.begin(lane, tenant)
+        for job in jobs:
+            job.lease.places = self
         task.add_done_callback(lambda _: self._ended(lane, tenant))
 
     def _ended(self, lane: str, tenant: UUID | None) -> None:
         del self._lanes[lane]
         self._leases.pop(lane, None)
         self._ready.end(lane, tenant)
-        if lane in self._again:
+        if (job := self._next_in.pop(lane, None)) is not None:
+            self._start(lane, tenant, [job], Death.NONE)
+        if lane in self._again and lane not in self._lanes:
             self._again.discard(lane)
             self._want(lane, tenant)
         self._kick.set()
@@ -221,6 +270,8 @@ class Loop(Generic[C]):
                     jobs.clear()
                     self._again.add(lane)
                 completed = job.id in job.lease.finished
+                if completed and job.lease.left:
+                    return
                 if not completed or then is not Then.STAY:
                     jobs.extend(await self._settler.settle(lane, None if completed else job.id, then))
         except LeaseLost:
@@ -245,19 +296,25 @@ class Loop(Generic[C]):
                 store.BEAT, owner=self.owner, in_flight=len(held), done=self.done, failed=self.failed
             )
         for lane in held.keys() - {row["lane"] for row in kept}:
-            # The same task still at it: it lost the lane, or is just about to end anyway.
+            # The same task still at it: it lost the lane, or has left it and is just about to end.
+            lease = self._leases.get(lane)
+            if lease is not None and lease.left:
+                continue
             if self._lanes.get(lane) is held[lane] and held[lane].cancel():
                 log.info("lane let go", lane=lane)
         await asyncio.sleep(self._limits.heartbeat)
 
     async def _drain(self) -> None:
-        running = list(self._lanes.values())
-        if running:
-            log.info("finishing what runs", lanes=len(running))
-            _, late = await asyncio.wait(running, timeout=self._limits.drain)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        if self._lanes:
+            log.info("finishing what runs", lanes=len(self._lanes))
+        deadline = asyncio.get_running_loop().time() + self._limits.drain
+        # What was being added when we were told to stop begins while the others end.
+        while (running := list(self._lanes.values())) and asyncio.get_running_loop().time() < deadline:
+            left = max(deadline - asyncio.get_running_loop().time(), 0)
+            await asyncio.wait(running, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def _leave_all(self) -> None:
         try:

@@ -6,11 +6,11 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from metachat.foundation import redaction
 from metachat.foundation.ids import TenantId
@@ -19,18 +19,41 @@ _PROCESS = secrets.token_hex(4)
 _LOOPS = itertools.count(1)
 
 
-@dataclass(frozen=True, slots=True)
+class Places(Protocol):
+    """A worker's places for lanes, kept for those that a handler is about to take with their first job."""
+
+    @property
+    def lease(self) -> float:
+        """How long a lane is its worker's without a sign of life, in seconds."""
+        ...
+
+    def keep(self, sort: str, tenant: TenantId | None, count: int) -> int:
+        """Keep up to so many places for lanes of a sort, behind those who wait; gives how many."""
+        ...
+
+    def fill(self, sort: str, tenant: TenantId | None, kept: int, jobs: Sequence["Job"]) -> None:
+        """Begin these jobs, whose lanes are taken, in the places that were kept; the others are free."""
+        ...
+
+    def doubt(self) -> None:
+        """Have it looked up which lanes are ours: nobody knows whether a transaction took some."""
+        ...
+
+
+@dataclass(slots=True)
 class Lease:
     """A lane held by this worker; `finished` are the jobs that handlers completed themselves.
 
-    `news` is set when something was enqueued in the lane since the present job began: a hint that may get
-    lost or come late.
+    `left` is set when the lane was left with the last of them. `news` is set when something was enqueued in
+    the lane since the present job began: a hint that may get lost or come late. `places` are its worker's.
     """
 
     lane: str
     owner: str
     finished: set[int] = field(default_factory=set)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    left: bool = False
+    places: Places | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +61,8 @@ class Job:
     """One piece of work.
 
     `attempts` counts the runs before this one that failed. `deaths` weighs those that their worker did not
-    survive: one for a death among many jobs, two where no other job can have been at fault.
+    survive: one for a death among many jobs, two where no other job can have been at fault. `brought` is what
+    its cause has read for it already, in the transaction that took its lane for this worker.
     """
 
     id: int
@@ -51,6 +75,7 @@ class Job:
     correlation_id: str | None
     lease: Lease
     deduped: bool = False
+    brought: str | None = None
 
 
 def tenant_of(job: Job) -> TenantId:

@@ -66,6 +66,10 @@ class Ready:
             self.end(lane, tenant)
         return taken
 
+    def has_room(self, tenant: UUID | None, sort: str) -> bool:
+        """Tell whether one more lane of a sort may begin for a tenant."""
+        return self._has_room((tenant, sort))
+
     def _has_room(self, group: Group) -> bool:
         sort = group[1]
         if sort in self._at_once:

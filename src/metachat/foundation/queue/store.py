@@ -25,8 +25,13 @@ FINISH = """
 DELETE FROM jobs
 WHERE id = :id AND EXISTS (SELECT FROM lanes WHERE lanes.lane = jobs.lane AND leased_by = :owner)"""
 
-# See the function: lanes in the order of their names, then their jobs.
-CLAIM = "SELECT * FROM claim_lanes(:owner, :lanes::text[], :lease, :burst)"
+# See the functions: lanes in the order of their names, then their jobs, with what they bring along. A claim
+# that a crash of the database takes back is made again, and what is done under it meanwhile counts only under
+# a lease: nobody has to wait for the disk.
+CLAIM = """
+SELECT claimed.*, bring(claimed.kind, claimed.tenant_id, claimed.lane) AS brought
+FROM set_config('synchronous_commit', 'off', true),
+  claim_lanes(:owner, :lanes::text[], :lease, :burst) AS claimed"""
 
 # A statement of its own after LEAVE: only a new snapshot surely sees what the lane's previous
 # holder has finished.
@@ -50,6 +55,9 @@ WITH idle AS MATERIALIZED (
   ORDER BY lane FOR UPDATE
 )
 DELETE FROM lanes USING idle WHERE lanes.lane = idle.lane"""
+
+# Whatever is leased to us and nobody works on.
+LEAVE_STRAYS = "DELETE FROM lanes WHERE leased_by = :owner AND lane <> ALL(:held::text[]) RETURNING lane"
 
 LEAVE_ALL = "DELETE FROM lanes WHERE leased_by = :owner RETURNING lane"
 
@@ -213,15 +221,29 @@ async def finish(db: Transaction, job: Job) -> None:
     note_ended(db, [job], {job.id})
 
 
-def note_ended(db: Transaction, jobs: Iterable[Job], ended: Collection[int]) -> None:
-    """Tell after the commit, to those who run them, which of these jobs were completed with their effect."""
+def note_ended(
+    db: Transaction, jobs: Iterable[Job], ended: Collection[int], left: Collection[int] = ()
+) -> None:
+    """Tell after the commit, to those who run them, which of these jobs were completed with their effect.
+
+    left: those whose lanes were left with them.
+    """
     done = [job for job in jobs if job.id in ended]
 
     def note() -> None:
         for job in done:
             job.lease.finished.add(job.id)
+            job.lease.left = job.id in left
 
     db.after_commit(note)
+
+
+def note_over(db: Transaction, jobs: Iterable[Job], rows: Iterable[Mapping[str, Any]]) -> set[int]:
+    """Note what `end_jobs` told in these rows, others among them; gives the jobs that were completed."""
+    over = [row for row in rows if row["job"] is not None]
+    ended = {row["job"] for row in over}
+    note_ended(db, jobs, ended, {row["job"] for row in over if row["lane_left"]})
+    return ended
 
 
 async def dead(

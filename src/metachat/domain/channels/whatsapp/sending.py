@@ -81,13 +81,12 @@ class WhatsAppSender:
             raise
         return Accepted(_id_in(answer))
 
-    async def seen(self, channel: Channel, key: Keyring, provider_id: str) -> None:
-        """Mark a person's message read, and show that an answer is being written; raises NotSent."""
+    async def seen(self, channel: Channel, key: Keyring, provider_id: str, *, typing: bool) -> None:
+        """Mark a person's message read, and show (typing) that an answer is being written; raises NotSent."""
         credentials = _usable(opened(channel, key))
-        body = {
-            "messaging_product": "whatsapp", "status": "read", "message_id": provider_id,
-            "typing_indicator": {"type": "text"},
-        }  # fmt: skip
+        body: dict[str, Any] = {"messaging_product": "whatsapp", "status": "read", "message_id": provider_id}
+        if typing:
+            body["typing_indicator"] = {"type": "text"}
         await self.graph.post(credentials.access_token, f"{credentials.phone_number_id}/messages", body)
 
     async def fetch(self, channel: Channel, key: Keyring, media: str) -> Fetched:

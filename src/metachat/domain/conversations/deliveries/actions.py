@@ -12,7 +12,7 @@ from metachat.domain.conversations import progress
 from metachat.domain.conversations.deliveries import store
 from metachat.domain.conversations.deliveries.failing import fail
 from metachat.domain.conversations.deliveries.model import Delivery, described, pause_before
-from metachat.domain.conversations.deliveries.office import Office, Taken
+from metachat.domain.conversations.deliveries.office import Office, Taken, read_begun
 from metachat.foundation.clock import now
 from metachat.foundation.counts import count
 from metachat.foundation.db import DatabaseAway
@@ -42,7 +42,8 @@ async def deliver(job: Job, office: Office) -> None:
     if job.attempts >= _FAILURES:
         await _fail(job, office, job.tenant, message, _BROKEN)
         return
-    delivery = await office.start(job.tenant, message)
+    brought = None if job.brought is None else read_begun(job.brought)
+    delivery = brought or await office.start(job.tenant, message)
     if delivery is None:  # taken before, or deleted with its conversation
         return
     if not delivery.started:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from metachat.domain import channels
 from metachat.domain.channels import Channel, NotSent, Sender
-from metachat.domain.conversations.model import Gathered
+from metachat.domain.conversations.model import Conversation, Gathered
 from metachat.foundation.db import Database
 from metachat.foundation.errors import Refusal
-from metachat.foundation.ids import ChannelId, TenantId
+from metachat.foundation.ids import ChannelId, ConversationId, TenantId
 from metachat.foundation.keyring import Keyring
 from metachat.foundation.log import log
 from metachat.foundation.scope import open_scope
@@ -18,6 +18,8 @@ from metachat.foundation.scope import open_scope
 _AT_ONCE = 32
 _PER_SECOND = 40
 _PATIENCE = 5.0
+# An answer that is there at once needs no typing before it, and shall not share its way out with it.
+_SOON = 0.25
 # A change of a channel's settings shows after so many seconds.
 _CHANNEL_AGE = 10.0
 _REMEMBERED = 1_000
@@ -32,19 +34,23 @@ class Courtesy:
         self._key = key
         self._running: set[asyncio.Task[None]] = set()
         self._channels: dict[ChannelId, tuple[Channel, float]] = {}
+        self._answering: set[ConversationId] = set()
         self._second, self._shown = 0, 0
 
     def show(self, gathered: Gathered) -> None:
-        """Begin to show it for the newest of the messages that a turn answers; returns at once."""
+        """Begin to show it soon for the newest of the messages that a turn answers; returns at once."""
         named = [message.provider_id for message in gathered.unanswered if message.provider_id]
         # Who reads along on our own page sees it there.
         if gathered.streamed or not named or not self._has_place():
             return
-        conversation = gathered.conversation
-        showing = self._show(conversation.tenant_id, conversation.channel_id, named[-1])
-        task = asyncio.create_task(showing, name="courtesy")
+        self._answering.add(gathered.conversation.id)
+        task = asyncio.create_task(self._show(gathered.conversation, named[-1]), name="courtesy")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+    def end(self, conversation: ConversationId) -> None:
+        """Show no typing any more: the turn has ended."""
+        self._answering.discard(conversation)
 
     async def close(self) -> None:
         """Let go of what is still being shown."""
@@ -61,15 +67,18 @@ class Courtesy:
         self._shown += 1
         return True
 
-    async def _show(self, tenant: TenantId, id: ChannelId, provider_id: str) -> None:
+    async def _show(self, conversation: Conversation, provider_id: str) -> None:
+        await asyncio.sleep(_SOON)
         try:
             async with asyncio.timeout(_PATIENCE):
-                channel = await self._channel(tenant, id)
+                channel = await self._channel(conversation.tenant_id, conversation.channel_id)
                 sender = self._senders.get(channel.kind)
                 if sender is not None and channel.settings.get("mark_read") is not False:
-                    await sender.seen(channel, self._key, provider_id)
+                    typing = conversation.id in self._answering
+                    await sender.seen(channel, self._key, provider_id, typing=typing)
         except (NotSent, Refusal, TimeoutError) as failure:
-            log.info("a message was not marked read", reason=str(failure)[:200], channel=str(id))
+            channel_id = str(conversation.channel_id)
+            log.info("a message was not marked read", reason=str(failure)[:200], channel=channel_id)
 
     async def _channel(self, tenant: TenantId, id: ChannelId) -> Channel:
         known = self._channels.get(id)

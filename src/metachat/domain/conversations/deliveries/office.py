@@ -4,17 +4,19 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from metachat.domain.channels import Channel, Sender
+import msgspec
+
+from metachat.domain.channels import Sender
 from metachat.domain.conversations import progress
 from metachat.domain.conversations.deliveries import store
 from metachat.domain.conversations.deliveries.model import Delivery
 from metachat.domain.conversations.deliveries.pacing import Pacer
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database, Transaction
-from metachat.foundation.gathering import Gathering, as_each, by_tenant, only_tenant
+from metachat.foundation.gathering import Gathering, by_tenant, step
 from metachat.foundation.ids import MessageId, TenantId
 from metachat.foundation.keyring import Keyring
-from metachat.foundation.queue import Job, note_ended, tenant_of
+from metachat.foundation.queue import Job, ending, note_over, tenant_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,41 +65,40 @@ class Office:
     async def _start(self, asked: Sequence[tuple[TenantId, MessageId]]) -> list[Delivery | None]:
         found: dict[MessageId, Delivery] = {}
         groups = by_tenant(asked)
-        async with self.database.transaction(only_tenant(groups)) as db:
-            async for tenant, messages in as_each(db, groups):
+        async with step(self.database, groups) as db:
+            for tenant, messages in sorted(groups.items()):
                 values = {"messages": messages, "outcome_wait": self.outcome_wait}
                 for row in await db.all(store.START, tenant=tenant, **values):
-                    found[row["message"]] = _delivery(row)
+                    found[row["message"]] = read_begun(row["begun"])
         return [found.get(message) for _, message in asked]
 
     async def _end(self, ends: Sequence[Taken]) -> list[bool]:
         ended: set[int] = set()
         groups = by_tenant((tenant_of(taken.job), taken) for taken in ends)
-        async with self.database.transaction(only_tenant(groups)) as db:
-            async for tenant, group in as_each(db, groups):
+        async with step(self.database, groups) as db:
+            for tenant, group in sorted(groups.items()):
                 ended |= await _accept(db, tenant, group)
-            note_ended(db, (taken.job for taken in ends), ended)
         return [taken.job.id in ended for taken in ends]
 
 
 async def _accept(db: Transaction, tenant: TenantId, group: list[Taken]) -> set[int]:
+    jobs = [taken.job for taken in group]
     rows = await db.all(
         store.ACCEPT,
         tenant=tenant, now=now(),
         messages=[taken.message for taken in group], parts=[taken.part for taken in group],
         providers=[taken.provider_id for taken in group], notes=[taken.note for taken in group],
-        jobs=[taken.job.id for taken in group], owners=list({taken.job.lease.owner for taken in group}),
+        **ending(jobs),
     )  # fmt: skip
     for row in rows:
         if row["id"] is not None:
             progress.tell(db, tenant, row)
-    return {row["job"] for row in rows if row["job"] is not None}
+    return note_over(db, jobs, rows)
 
 
-def _delivery(row: dict[str, Any]) -> Delivery:
-    channel = Channel(
-        tenant_id=row.pop("tenant_id"), id=row.pop("channel_id"), kind=row.pop("kind"),
-        name=row.pop("name"), status=row.pop("status"), settings=row.pop("settings"),
-        created_at=row.pop("channel_created_at"),
-    )  # fmt: skip
-    return Delivery(channel=channel, **row)
+_begun = msgspec.json.Decoder(Delivery)
+
+
+def read_begun(begun: str) -> Delivery:
+    """Read a delivery whose call may be made, as the database has brought it together."""
+    return _begun.decode(begun)

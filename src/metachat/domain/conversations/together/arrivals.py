@@ -1,23 +1,26 @@
 """The job "inbox" for many lanes at once: what customers write becomes messages, in one transaction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from metachat.domain.channels import Channel, Inbound, OtherNumber, Provider, Unparsed, quiet_seconds
-from metachat.domain.channels.inbox import Row
 from metachat.domain.conversations import arrivals, writing
 from metachat.domain.conversations.actions import LONGEST_BURST, detail_of
 from metachat.domain.conversations.model import Message, clean, preview
 from metachat.domain.conversations.together import store
+from metachat.domain.conversations.turns import HISTORY_LENGTH
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database, DatabaseAway
 from metachat.foundation.errors import Refusal
-from metachat.foundation.gathering import FAULTS, Gathering, as_each, by_tenant, only_tenant
+from metachat.foundation.gathering import FAULTS, Gathering, by_tenant, step
 from metachat.foundation.ids import ConversationId, MessageId, uuid7
-from metachat.foundation.queue import Job, note_ended, tenant_of
+from metachat.foundation.queue import Job, Succession, ending, note_ended, tenant_of
 from metachat.foundation.queue.store import wake
 from metachat.foundation.scope import Scope
 
@@ -33,6 +36,19 @@ class _Plain:
     text: str
     detail: dict[str, Any]
     quiet: float
+
+
+class _Waiting(msgspec.Struct):
+    """An update as the database brings it, with its channel as it is now."""
+
+    id: int
+    channel_kind: str
+    payload: bytes
+    correlation_id: str | None
+    channel: Channel
+
+
+_updates = msgspec.json.Decoder(list[_Waiting])
 
 
 class Reception:
@@ -60,22 +76,27 @@ class Reception:
     async def _take_in_together(self, jobs: Sequence[Job]) -> list[bool]:
         done: set[int] = set()
         groups = by_tenant((tenant_of(job), job) for job in jobs)
-        async with self._database.transaction(only_tenant(groups)) as db:
-            async for tenant, own in as_each(db, groups):
-                done |= await self._of_tenant(Scope(tenant, db, now(), "worker"), own)
-            note_ended(db, jobs, done)
+        with ExitStack() as kept:
+            async with step(self._database, groups) as db:
+                for tenant, own in sorted(groups.items()):
+                    scope = Scope(tenant, db, now(), "worker")
+                    plain = await self._plain_of(scope, own)
+                    if plain:
+                        turns = kept.enter_context(Succession(plain[0].job, "conversation", len(plain)))
+                        done |= await _receive(scope, plain, turns)
         return [job.id in done for job in jobs]
 
-    async def _of_tenant(self, scope: Scope, jobs: Sequence[Job]) -> set[int]:
-        by_lane = {job.lane: job for job in jobs}
-        found: dict[str, list[tuple[Row, Channel]]] = {}
-        for row in await scope.db.all(store.WAITING, tenant=scope.tenant, lanes=sorted(by_lane)):
-            found.setdefault(row.pop("lane"), []).append(_row(scope, row))
-        alone = [(by_lane[lane], *rows[0]) for lane, rows in found.items() if len(rows) == 1]
-        plain = [one for each in alone if (one := self._plain(*each)) is not None]
-        return await _receive(scope, await _placed(scope, plain)) if plain else set()
+    async def _plain_of(self, scope: Scope, jobs: Sequence[Job]) -> list[_Plain]:
+        brought = {job.lane: job.brought for job in jobs}
+        if unread := [lane for lane, updates in brought.items() if updates is None]:
+            rows = await scope.db.all(store.WAITING, tenant=scope.tenant, lanes=unread)
+            brought |= {row["lane"]: row["brought"] for row in rows}
+        found = [(job, _waiting(brought[job.lane])) for job in jobs]
+        alone = [(job, waiting[0]) for job, waiting in found if len(waiting) == 1]
+        return [one for each in alone if (one := self._plain(*each)) is not None]
 
-    def _plain(self, job: Job, row: Row, channel: Channel) -> _Plain | None:
+    def _plain(self, job: Job, row: "_Waiting") -> _Plain | None:
+        channel = row.channel
         provider = self._providers.get(row.channel_kind)
         if channel.status != "active" or provider is None:
             return None
@@ -90,66 +111,44 @@ class Reception:
         return _Plain(job, row.id, row.correlation_id, read[0], text, detail_of(read[0]), quiet)
 
 
-def _row(scope: Scope, row: dict[str, Any]) -> tuple[Row, Channel]:
-    settled = {name: row.pop(name) for name in ("name", "status", "settings", "created_at")}
-    channel = Channel(scope.tenant, row["channel_id"], row["channel_kind"], **settled)
-    return Row(**row), channel
+def _waiting(brought: str | None) -> "list[_Waiting]":
+    return _updates.decode(brought) if brought else []
 
 
-async def _placed(scope: Scope, plain: Sequence[_Plain]) -> dict[ConversationId, _Plain]:
-    """Find the conversation of each, or begin it; who has another name beside the one told is left out."""
-    placed: dict[ConversationId, _Plain] = {}
-    for row in await scope.db.all(store.CURRENT, tenant=scope.tenant, **_names(range(len(plain)), plain)):
-        placed.setdefault(row["id"], plain[row["place"]])
-    found = {one.arrival for one in placed.values()}
-    if new := {place: one for place, one in enumerate(plain) if one.arrival not in found}:
-        for row in await scope.db.all(store.BEGIN, tenant=scope.tenant, **_newcomers(new)):
-            placed[row["id"]] = plain[row["place"]]
-    return placed
-
-
-def _names(places: Iterable[int], plain: Iterable[_Plain]) -> dict[str, Any]:
+async def _receive(scope: Scope, plain: Sequence[_Plain], turns: Succession) -> set[int]:
     inbound = [one.inbound for one in plain]
-    return {
-        "places": list(places), "channels": [one.channel for one in inbound],
-        "externals": [one.external_id for one in inbound], "phones": [one.phone for one in inbound],
-    }  # fmt: skip
-
-
-def _newcomers(new: Mapping[int, _Plain]) -> dict[str, Any]:
-    return {
-        **_names(new, new.values()),
-        "contacts": [uuid7() for _ in new], "ids": [uuid7() for _ in new],
-        "names": [one.inbound.name for one in new.values()],
-        "locales": [one.inbound.locale for one in new.values()],
-        "correlations": [one.correlation for one in new.values()],
-    }  # fmt: skip
-
-
-async def _receive(scope: Scope, placed: Mapping[ConversationId, _Plain]) -> set[int]:
-    if not placed:
-        return set()
-    ids, all_plain = list(placed), list(placed.values())
+    over = ending(one.job for one in plain)
     rows = await scope.db.all(
         store.RECEIVE,
-        tenant=scope.tenant, now=scope.now, longest=float(LONGEST_BURST),
-        ids=ids, messages=[uuid7() for _ in ids],
-        texts=[one.text for one in all_plain], previews=[preview(one.text) for one in all_plain],
-        provider_ids=[one.inbound.provider_id for one in all_plain],
-        provider_ats=[one.inbound.provider_at for one in all_plain],
-        details=[one.detail for one in all_plain],
-        correlations=[one.correlation for one in all_plain],
-        quiets=[one.quiet for one in all_plain], arrivals=[one.arrival for one in all_plain],
-        jobs=[one.job.id for one in all_plain],
-        owners=list({one.job.lease.owner for one in all_plain}),
+        tenant=scope.tenant, now=scope.now, longest=float(LONGEST_BURST), beside=HISTORY_LENGTH,
+        places=turns.count, holder=turns.owner, lease=turns.lease,
+        channels=[one.channel for one in inbound], externals=[one.external_id for one in inbound],
+        phones=[one.phone for one in inbound], names=[one.name for one in inbound],
+        locales=[one.locale for one in inbound], contacts=[uuid7() for _ in plain],
+        ids=[uuid7() for _ in plain], messages=(messages := [uuid7() for _ in plain]),
+        texts=[one.text for one in plain], previews=[preview(one.text) for one in plain],
+        provider_ids=[one.provider_id for one in inbound],
+        provider_ats=[one.provider_at for one in inbound],
+        details=[one.detail for one in plain], correlations=[one.correlation for one in plain],
+        quiets=[one.quiet for one in plain], arrivals=[one.arrival for one in plain], **over,
     )  # fmt: skip
+    begun = []
     for row in rows:
-        if row["id"] is not None:
-            id = ConversationId(row["held"])
-            writing.announced(scope, _message(id, placed[id], row["id"], row["seq"], scope.now))
-            if row["state"] == "assistant":
-                wake(scope.db, f"conversation:{id}", scope.tenant, row["after"])
-    return {placed[row["held"]].job.id for row in rows if row["ended"]}
+        if row["message"] is None:
+            continue
+        one, id = plain[row["place"] - 1], ConversationId(row["conversation"])
+        message = _message(id, one, messages[row["place"] - 1], row["seq"], scope.now)
+        writing.announced(scope, message, patience=writing.UNHURRIED)
+        if row["turn"] is not None:
+            payload = {"conversation": str(id)}
+            begun.append(turns.job(row["turn"], "turn", str(id), payload, one.correlation, row["opened"]))
+        elif row["state"] == "assistant":
+            wake(scope.db, f"conversation:{id}", scope.tenant, row["after"])
+    turns.begin(scope.db, begun)
+    ended = {plain[row["place"] - 1].job.id for row in rows if row["ended"]}
+    left = {plain[row["place"] - 1].job.id for row in rows if row["lane_left"]}
+    note_ended(scope.db, (one.job for one in plain), ended, left)
+    return ended
 
 
 def _message(id: ConversationId, plain: _Plain, message: UUID, seq: int, at: datetime) -> Message:

@@ -1,16 +1,16 @@
 """Answers of many conversations at once."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from metachat.domain.conversations.model import Gathered, Reply
-from metachat.domain.conversations.together import store
-from metachat.domain.conversations.turns import Given, answer_held
+from metachat.domain.conversations.turns import Given, answer_all
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database
-from metachat.foundation.gathering import Gathering, as_each, by_tenant, only_tenant
+from metachat.foundation.gathering import Gathering, by_tenant, step
 from metachat.foundation.ids import MessageId
 from metachat.foundation.log import current_correlation_id
-from metachat.foundation.queue import Job, note_ended, tenant_of
+from metachat.foundation.queue import Job, Succession, tenant_of
 from metachat.foundation.scope import Scope
 
 
@@ -33,11 +33,11 @@ class Answers:
     async def _commit(self, asked: Sequence[tuple[Job, Given]]) -> list[bool]:
         ended: set[int] = set()
         groups = by_tenant((tenant_of(job), given) for job, given in asked)
-        async with self._database.transaction(only_tenant(groups)) as db:
-            async for tenant, own in as_each(db, groups):
-                ids = [given.gathered.conversation.id for given in own]
-                await db.execute(store.LOCK, tenant=tenant, ids=ids)
-                _, done = await answer_held(Scope(tenant, db, now(), "worker"), own)
-                ended |= done
-            note_ended(db, (job for job, _ in asked), ended)
+        with ExitStack() as kept:
+            async with step(self._database, groups) as db:
+                for tenant, own in sorted(groups.items()):
+                    job = next(given.job for given in own if given.job is not None)
+                    deliveries = kept.enter_context(Succession(job, "delivery", len(own)))
+                    _, done = await answer_all(Scope(tenant, db, now(), "worker"), own, deliveries)
+                    ended |= done
         return [job.id in ended for job, _ in asked]
