@@ -44,13 +44,14 @@ def server() -> Iterator[ModelServer]:
         yield server
 
 
-@pytest.fixture(params=PROVIDERS)
+@pytest.fixture(scope="module", params=PROVIDERS)
 def provider(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def answerer(provider: str) -> Answerer:
+    """As a worker has it: once, for all profiles."""
     return Hosted(provider, Outbound(allowed_networks=["127.0.0.0/8"]))
 
 

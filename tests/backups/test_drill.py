@@ -14,10 +14,13 @@ from tests import commands
 from tests.local.conftest import Up, until
 from typing_extensions import override
 
+import metachat
 from metachat.operations import journal
 from metachat.operations.backups import signing
 
 PATIENCE = 600
+HELP = Path(metachat.__file__).parent / "demo" / "help" / "en"
+DOCUMENTS = [str(HELP / name) for name in ("shipping.md", "returns.html", "tent-setup.txt")]
 
 
 class BackedUp(Up):
@@ -47,7 +50,7 @@ class BackedUp(Up):
 
 @pytest.fixture
 def backed_up(tmp_path: Path) -> Iterator[BackedUp]:
-    made = BackedUp(tmp_path / "data", "--workers", "1")
+    made = BackedUp(tmp_path / "data", "--no-demo", "--workers", "1")
     made.offsite = tmp_path / "offsite"
     made.offsite.mkdir()
     yield made
@@ -59,11 +62,14 @@ def test_a_platform_is_backed_up_drilled_and_restored(backed_up: BackedUp, tmp_p
     up = backed_up
     up.starts()
     until(lambda: json.loads(up.tells("backup", "status", "--json")[1])["backup_at"], "there is a backup")
-    # A canary of after the start: what was written until then, the demo's documents too, has arrived as well.
+    for argv in (("tenants", "create", "demo"), ("knowledge", "add", *DOCUMENTS), ("backup", "now")):
+        code, _, wrong = up.tells(*argv)
+        assert code == 0, wrong
+    # A canary of after that: what was written until then, the documents too, has arrived as well.
     # Whoever keeps the log writes one as soon as it starts, the next only after half a minute: it is killed.
-    started = datetime.now(UTC)
+    added = datetime.now(UTC)
     os.kill(up.pid_of("archive"), signal.SIGKILL)
-    until(lambda: up.canary_at() >= started, "a canary of after the start has arrived")
+    until(lambda: up.canary_at() >= added, "a canary of after that has arrived")
 
     code, said, wrong = up.tells("backup", "drill", "--json")
     record = json.loads(said)
@@ -74,6 +80,7 @@ def test_a_platform_is_backed_up_drilled_and_restored(backed_up: BackedUp, tmp_p
         "the application answers",
         "documents",
     }
+    assert "3, each hashed" in [one["found"] for one in record["checks"]]
     assert record["rto"] > 0
     assert record["rpo"] <= 60
     assert "it cited" in next(
