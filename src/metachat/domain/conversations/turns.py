@@ -125,7 +125,7 @@ async def answer_all(
     replies = [one.reply for one in given]
     jobs = [one.job for one in given if one.job is not None]
     rows = await scope.db.all(
-        together.ANSWER,
+        together.answer(len(given)),
         tenant=scope.tenant, now=scope.now, places=deliveries.count if deliveries else 0,
         holder=deliveries.owner if deliveries else None, lease=deliveries.lease if deliveries else 0.0,
         ids=[one.gathered.conversation.id for one in given], messages=[one.id for one in given],

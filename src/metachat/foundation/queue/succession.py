@@ -59,10 +59,6 @@ class Succession:
 
 
 def ending(jobs: Iterable[Job]) -> dict[str, list[int] | list[str]]:
-    """What a statement is told of the jobs that it ends: their ids, their lanes, and whose they are."""
+    """What a statement is told of the jobs that it ends: their ids, and whose they are."""
     known = list(jobs)
-    return {
-        "endings": [job.id for job in known],
-        "lanes": [job.lane for job in known],
-        "owners": list({job.lease.owner for job in known}),
-    }
+    return {"endings": [job.id for job in known], "owners": list({job.lease.owner for job in known})}

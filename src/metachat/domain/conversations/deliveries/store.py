@@ -5,7 +5,7 @@ START = "SELECT message, begun FROM begin_deliveries(:tenant, :messages::uuid[],
 
 ACCEPT = """
 SELECT * FROM end_deliveries(:tenant, :now, :messages::uuid[], :parts::int[], :providers::text[],
-  :notes::jsonb[], :endings::bigint[], :lanes::text[], :owners::text[])
+  :notes::jsonb[], :endings::bigint[], :owners::text[])
 """
 
 ACCEPT_PART = """

@@ -20,7 +20,7 @@ from metachat.foundation.db import Database, DatabaseAway
 from metachat.foundation.errors import Refusal
 from metachat.foundation.gathering import FAULTS, Gathering, by_tenant, step
 from metachat.foundation.ids import ConversationId, MessageId, uuid7
-from metachat.foundation.queue import Job, Succession, ending, note_ended, tenant_of
+from metachat.foundation.queue import Job, Succession, ending, note_over, tenant_of
 from metachat.foundation.queue.store import wake
 from metachat.foundation.scope import Scope
 
@@ -119,7 +119,7 @@ async def _receive(scope: Scope, plain: Sequence[_Plain], turns: Succession) -> 
     inbound = [one.inbound for one in plain]
     over = ending(one.job for one in plain)
     rows = await scope.db.all(
-        store.RECEIVE,
+        store.receive(len(plain)),
         tenant=scope.tenant, now=scope.now, longest=float(LONGEST_BURST), beside=HISTORY_LENGTH,
         places=turns.count, holder=turns.owner, lease=turns.lease,
         channels=[one.channel for one in inbound], externals=[one.external_id for one in inbound],
@@ -145,10 +145,7 @@ async def _receive(scope: Scope, plain: Sequence[_Plain], turns: Succession) -> 
         elif row["state"] == "assistant":
             wake(scope.db, f"conversation:{id}", scope.tenant, row["after"])
     turns.begin(scope.db, begun)
-    ended = {plain[row["place"] - 1].job.id for row in rows if row["ended"]}
-    left = {plain[row["place"] - 1].job.id for row in rows if row["lane_left"]}
-    note_ended(scope.db, (one.job for one in plain), ended, left)
-    return ended
+    return note_over(scope.db, [one.job for one in plain], rows)
 
 
 def _message(id: ConversationId, plain: _Plain, message: UUID, seq: int, at: datetime) -> Message:

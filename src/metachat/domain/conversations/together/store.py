@@ -7,20 +7,36 @@ from metachat.domain.channels import SENT_BY_PROVIDERS
 
 WAITING = "SELECT lane, bring('inbox', :tenant, lane) AS brought FROM unnest(:lanes::text[]) AS lane"
 
-RECEIVE = """
-SELECT * FROM receive_messages(:tenant, :now, :longest, :beside, :places, :holder, :lease, :channels::uuid[],
+_RECEIVE = """
+SELECT * FROM {step}(:tenant, :now, :longest, :beside, :places, :holder, :lease, :channels::uuid[],
   :externals::text[], :phones::text[], :names::text[], :locales::text[], :contacts::uuid[], :ids::uuid[],
   :messages::uuid[], :texts::text[], :previews::text[], :provider_ids::text[], :provider_ats::timestamptz[],
   :details::jsonb[], :correlations::text[], :quiets::float8[], :arrivals::bigint[], :endings::bigint[],
-  :lanes::text[], :owners::text[])
+  :owners::text[])
 """
+
+# For a few of them a loop begins faster.
+_FEW = 2
+
+
+def receive(messages: int) -> str:
+    """The statement that takes in so many messages."""
+    return _RECEIVE_EACH if messages <= _FEW else _RECEIVE_ALL
+
+
+def answer(answers: int) -> str:
+    """The statement that commits so many answers."""
+    return _ANSWER_EACH if answers <= _FEW else _ANSWER_ALL
+
 
 OPEN = "SELECT id, opened FROM open_conversations(:tenant, :ids::uuid[], :beside)"
 
-ANSWER = f"""
-SELECT * FROM answer_conversations(:tenant, :now, :places, :holder, :lease,
+_ANSWER = f"""
+SELECT * FROM {{step}}(:tenant, :now, :places, :holder, :lease,
   ARRAY{list(SENT_BY_PROVIDERS)}::text[], :ids::uuid[], :messages::uuid[], :texts::text[], :previews::text[],
   :declined::boolean[], :citations::text[], :details::jsonb[], :languages::text[], :correlations::text[],
-  :counts::bigint[], :answered::uuid[], :streamed::uuid[], :endings::bigint[], :lanes::text[],
-  :owners::text[])
+  :counts::bigint[], :answered::uuid[], :streamed::uuid[], :endings::bigint[], :owners::text[])
 """  # noqa: S608
+
+_RECEIVE_EACH, _RECEIVE_ALL = (_RECEIVE.format(step=step) for step in ("receive_each", "receive_messages"))
+_ANSWER_EACH, _ANSWER_ALL = (_ANSWER.format(step=step) for step in ("answer_each", "answer_conversations"))
