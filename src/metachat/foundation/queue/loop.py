@@ -1,9 +1,8 @@
 """The worker's loop: takes lanes that have work, runs their jobs in order, and gives the lanes back."""
 
 import asyncio
-import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Generic
 from uuid import UUID
 
@@ -20,10 +19,11 @@ from metachat.foundation.queue.model import (
     is_dead,
     owner_name,
 )
+from metachat.foundation.queue.parts import end_all, forever, offers, set_within, uuid_or_none
 from metachat.foundation.queue.ready import Ready, sort_of
 from metachat.foundation.queue.running import C, Handler, Runner
 from metachat.foundation.queue.settle import Settler, Then
-from metachat.foundation.realtime import Announces, Listens
+from metachat.foundation.realtime import Listens
 
 
 class Loop(Generic[C]):
@@ -106,17 +106,17 @@ class Loop(Generic[C]):
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then finish what runs (up to `limits.drain` seconds) and give back the rest."""
-        async with self._listener.subscribe("wake") as wakes, _offers(self._database.announcer, self._offer):
-            taking = [asyncio.create_task(_forever(part)) for part in (self._sweep, self._take)]
-            taking.append(asyncio.create_task(_forever(lambda: self._hear(wakes))))
-            keeping = [asyncio.create_task(_forever(part)) for part in (self._beat, self._settler.run)]
+        async with self._listener.subscribe("wake") as wakes, offers(self._database.announcer, self._offer):
+            taking = [asyncio.create_task(forever(part)) for part in (self._sweep, self._take)]
+            taking.append(asyncio.create_task(forever(lambda: self._hear(wakes))))
+            keeping = [asyncio.create_task(forever(part)) for part in (self._beat, self._settler.run)]
             try:
                 await stop.wait()
             finally:
                 self._stopping = True
-                await _end(taking)
+                await end_all(taking)
                 await self._drain()
-                await _end(keeping)
+                await end_all(keeping)
                 await self._leave_all()
 
     async def _hear(self, wakes: Any) -> None:
@@ -124,16 +124,16 @@ class Loop(Generic[C]):
             if event.get("lost"):
                 self._sweep_now.set()
             elif "lanes" in event:
-                tenant = _uuid(event["tenant"])
+                tenant = uuid_or_none(event["tenant"])
                 for lane in event["lanes"]:
                     self._tell(lane)
                     self._want(lane, tenant)
             elif after := event.get("after"):
                 self._tell(event["lane"])
-                self._want_later(after, event["lane"], _uuid(event["tenant"]))
+                self._want_later(after, event["lane"], uuid_or_none(event["tenant"]))
             else:
                 self._tell(event["lane"])
-                self._want(event["lane"], _uuid(event["tenant"]))
+                self._want(event["lane"], uuid_or_none(event["tenant"]))
 
     def _offer(self, event: Mapping[str, Any]) -> bool:
         """Take work that was caused here without the way over the database, while there are places for it."""
@@ -184,7 +184,7 @@ class Loop(Generic[C]):
         # More may wait behind what was found or left out: come back as soon as places are free.
         self._more = bool(due or full)
         pause = self._limits.sweep if ahead is None else max(min(ahead + 0.001, self._limits.sweep), 0.01)
-        await _set_within(self._sweep_now, pause)
+        await set_within(self._sweep_now, pause)
 
     async def _leave_strays(self, db: Transaction) -> None:
         self._doubtful = False
@@ -324,49 +324,3 @@ class Loop(Generic[C]):
                 await db.execute(store.FORGET_WORKERS, owner=self.owner)
         except Exception as error:
             log.warning("leases left to run out", error=describe(error))
-
-
-async def _forever(part: Callable[[], Awaitable[None]]) -> None:
-    """Repeat a part of the loop; a failure (the database restarts) is logged, and it goes on."""
-    task = asyncio.current_task()
-    pause = 0.1
-    # A rollback that fails may hide the cancellation that caused it, so the task is asked itself.
-    while task is not None and not task.cancelling():
-        try:
-            await part()
-            pause = 0.1
-        except Exception as error:
-            log.error("queue disturbed", part=getattr(part, "__name__", "hear"), error=describe(error))
-            if not task.cancelling():
-                await asyncio.sleep(pause)
-            pause = min(pause * 2, 2)
-
-
-@contextlib.asynccontextmanager
-async def _offers(
-    announcer: Announces | None, take: Callable[[Mapping[str, Any]], bool]
-) -> AsyncIterator[None]:
-    if announcer is not None:
-        announcer.offer("wake", take)
-    try:
-        yield
-    finally:
-        if announcer is not None:
-            announcer.offer("wake", None)
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    event.clear()
-
-
-def _uuid(text: str | None) -> UUID | None:
-    return None if text is None else UUID(text)
