@@ -37,6 +37,10 @@ class BackedUp(Up):
             "METACHAT_DRILL_DAYS": "0",
         }
 
+    def has_a_backup(self) -> bool:
+        """Whether one was taken."""
+        return bool(json.loads(self.tells("backup", "status", "--json")[1])["backup_at"])
+
     def canary_at(self) -> datetime:
         """When the newest canary was written that has arrived; long ago without one."""
         at = json.loads(self.tells("backup", "status", "--json")[1])["canary_at"]
@@ -61,7 +65,7 @@ def backed_up(tmp_path: Path) -> Iterator[BackedUp]:
 def test_a_platform_is_backed_up_drilled_and_restored(backed_up: BackedUp, tmp_path: Path) -> None:
     up = backed_up
     up.starts()
-    until(lambda: json.loads(up.tells("backup", "status", "--json")[1])["backup_at"], "there is a backup")
+    until(up.has_a_backup, "there is a backup", pause=0.3)
     for argv in (("tenants", "create", "demo"), ("knowledge", "add", *DOCUMENTS), ("backup", "now")):
         code, _, wrong = up.tells(*argv)
         assert code == 0, wrong
@@ -69,7 +73,7 @@ def test_a_platform_is_backed_up_drilled_and_restored(backed_up: BackedUp, tmp_p
     # Whoever keeps the log writes one as soon as it starts, the next only after half a minute: it is killed.
     added = datetime.now(UTC)
     os.kill(up.pid_of("archive"), signal.SIGKILL)
-    until(lambda: up.canary_at() >= added, "a canary of after that has arrived")
+    until(lambda: up.canary_at() >= added, "a canary of after that has arrived", pause=0.3)
 
     code, said, wrong = up.tells("backup", "drill", "--json")
     record = json.loads(said)

@@ -106,5 +106,5 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def wait_until_settled(platform: Platform) -> float:
     """Wait until every webhook was taken and everything was done; gives when."""
     until(lambda: platform.meta.state()["waiting"] == 0, "every webhook is acknowledged", PATIENCE)
-    until(platform.rests, "nothing is left to do", PATIENCE)
+    until(platform.rests, "nothing is left to do", PATIENCE, pause=0.25)
     return time.time()

@@ -6,13 +6,8 @@ import runpy
 from pathlib import Path
 
 import pytest
+from tests.demo.conftest import FILES, HELP, read
 
-import metachat
-from metachat.domain.knowledge.extraction import Extracted, extract
-from metachat.domain.knowledge.filetypes import type_of
-
-HELP = Path(metachat.__file__).parent / "demo" / "help"
-FILES = sorted(HELP.glob("*/*"))
 # The script that wrote the PDF and the DOCX, as a dictionary of its names.
 WRITER = runpy.run_path(str(Path(__file__).parents[2] / "infra" / "demo" / "documents.py"))
 
@@ -85,22 +80,6 @@ FACTS = {
         "hr": r"u roku od 15 radnih dana",
     },
 }
-
-
-async def read(path: Path) -> Extracted:
-    """Read a file as an upload would be read."""
-    return await extract(path, type_of(path.name).name)
-
-
-def flat(extracted: Extracted) -> str:
-    """The text of a document on one line, however its lines were broken."""
-    return " ".join(" ".join(section.text for section in extracted.sections).split())
-
-
-@pytest.fixture(scope="module")
-async def texts() -> dict[str, str]:
-    """The text of every document by its name."""
-    return {path.name: flat(await read(path)) for path in FILES}
 
 
 def test_names_say_which_document_is_meant() -> None:

@@ -28,12 +28,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(holds: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-    """Wait until something holds, and return it."""
+def until(holds: Callable[[], Any], what: str, patience: float = PATIENCE, pause: float = 0.05) -> Any:
+    """Wait until something holds, and return it; who looks at much pauses longer between two looks."""
     deadline = time.monotonic() + patience
     while not (found := holds()):
         assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain until {what}"
-        time.sleep(0.05)
+        time.sleep(pause)
     return found
 
 
