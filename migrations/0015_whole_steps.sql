@@ -402,24 +402,18 @@ BEGIN
   FROM end_jobs(over, owners) ends;
 END $$;
 
--- The best passages for each question by itself, best first; to begin this statement costs more than a small
--- tenant's search. The last look-up stays one: as a join the planner may read all of a tenant's chunks for ten.
+-- The best passages for each question by itself, best first, as JSON; to begin this statement costs more than a
+-- small tenant's search. The last look-up stays one: as a join the planner may read all of a tenant's chunks for
+-- ten.
 CREATE FUNCTION search_passages(
   of_tenant uuid, vectors halfvec[], models text[], dimensions integer[], words text[], stems text[],
   languages text[], configurations text[], mark text, depth bigint, most bigint, k integer
-) RETURNS TABLE (
-  question integer, chunk_id bigint, document_id uuid, document text, page integer, heading text, text text,
-  language text, "position" integer, score double precision, similarity double precision,
-  lexical double precision
-) LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS TABLE (question bigint, passages text) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM set_config('metachat.tenant', of_tenant::text, true);
   RETURN QUERY
-  SELECT question.number::int, passage.*
-  FROM unnest(vectors, models, dimensions, words, stems)
-    WITH ORDINALITY AS question (vector, model, dimension, words, stems, number)
-  CROSS JOIN LATERAL (
+  SELECT question.number, (
     WITH asked AS MATERIALIZED (
       SELECT corpus.embedding_model = question.model AND corpus.dimension = question.dimension AS comparable,
         (SELECT string_agg(part.query::text, ' | ')::tsquery
@@ -444,16 +438,19 @@ BEGIN
         + coalesce(1.0::float8 / (k + matching.place), 0) AS score
       FROM nearest FULL JOIN matching USING (id) ORDER BY score DESC, id LIMIT most
     )
-    SELECT chunk.id AS chunk_id, chunk.document_id, document.name, chunk.page, chunk.heading, chunk.text,
-      chunk.language, chunk.position, fused.score,
-      CASE WHEN (SELECT comparable FROM asked) THEN -(chunk.embedding <#> question.vector) ELSE 0 END
-        AS similarity,
-      coalesce(ts_rank(chunk.lexemes, (SELECT asked.words FROM asked)), 0)::float8
-    FROM fused
-    CROSS JOIN LATERAL (SELECT * FROM chunks WHERE tenant_id = of_tenant AND id = fused.id OFFSET 0) AS chunk
-    JOIN documents AS document ON document.tenant_id = of_tenant AND document.id = chunk.document_id
-  ) AS passage
-  ORDER BY question.number, passage.score DESC, passage.similarity DESC, passage.chunk_id;
+    SELECT coalesce(json_agg(passage ORDER BY score DESC, similarity DESC, chunk_id), '[]')::text FROM (
+      SELECT chunk.id AS chunk_id, chunk.document_id, document.name AS document, chunk.page, chunk.heading,
+        chunk.text, chunk.language, chunk.position, fused.score,
+        CASE WHEN (SELECT comparable FROM asked) THEN -(chunk.embedding <#> question.vector) ELSE 0 END
+          AS similarity,
+        coalesce(ts_rank(chunk.lexemes, (SELECT asked.words FROM asked)), 0)::float8 AS lexical
+      FROM fused
+      CROSS JOIN LATERAL (SELECT * FROM chunks WHERE tenant_id = of_tenant AND id = fused.id OFFSET 0) AS chunk
+      JOIN documents AS document ON document.tenant_id = of_tenant AND document.id = chunk.document_id
+    ) AS passage
+  )
+  FROM unnest(vectors, models, dimensions, words, stems)
+    WITH ORDINALITY AS question (vector, model, dimension, words, stems, number);
 END $$;
 
 -- Deliveries as whoever makes their calls needs them, as JSON; `begun` are those whose call may be made now.

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from metachat.domain.knowledge.embedding.contract import Embedder, Vector
 from metachat.domain.knowledge.language import configuration, content_words, stems
 from metachat.domain.knowledge.model import Passage
@@ -66,10 +68,11 @@ async def look_up(scope: Scope, queries: Sequence[Query], *, limit: int = 8) -> 
         stems=[_alternatives(stems(query.words)) for query in queries],
         mark=f"'{tenant_mark(scope)}'", depth=DEPTH, limit=limit, k=RRF_CONSTANT,
     )  # fmt: skip
-    found: list[list[Passage]] = [[] for _ in queries]
-    for row in rows:
-        found[row.pop("question") - 1].append(Passage(**row))
-    return found
+    by_number = {row["question"]: row["passages"] for row in rows}
+    return [_passages.decode(by_number[number]) for number in range(1, len(queries) + 1)]
+
+
+_passages = msgspec.json.Decoder(list[Passage])
 
 
 _SEARCHED = ("en", "de", "hr", "fr", "es", "it", "pt", "nl", "und")
