@@ -25,6 +25,9 @@ from metachat.foundation.log import log
 from metachat.foundation.queue import Job, LeaseLost, finish
 from metachat.foundation.scope import open_scope
 
+# How long an answer may take, in seconds, before it is looked whether the customer writes more meanwhile.
+_UNWATCHED = 0.05
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -145,14 +148,18 @@ async def _unless_more_comes(
 ) -> Answer | str | None:
     """Gives the answer; None when it was dropped, since there is more to answer and nothing was said yet."""
     answering = asyncio.create_task(answer)
-    watching = asyncio.create_task(_more_comes(job, desk, gathered, draft))
+    tasks: list[asyncio.Task[Any]] = [answering]
     try:
-        await asyncio.wait((answering, watching), return_when=asyncio.FIRST_COMPLETED)
+        # Many an answer is there before anybody writes more; what comes all the same is not forgotten.
+        await asyncio.wait(tasks, timeout=_UNWATCHED)
+        if not answering.done():
+            tasks.append(asyncio.create_task(_more_comes(job, desk, gathered, draft)))
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         return await answering if answering.done() or draft.text else None
     finally:
-        answering.cancel()
-        watching.cancel()
-        await asyncio.gather(answering, watching, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _more_comes(job: Job, desk: Desk, gathered: Gathered, draft: Drafting) -> None:
