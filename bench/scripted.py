@@ -6,6 +6,7 @@
 
 import argparse
 import asyncio
+import functools
 import os
 import re
 import signal
@@ -107,10 +108,15 @@ def _desk(platform: Platform, answerer: ScriptedAnswerer) -> Desk:
     )
 
 
+@functools.lru_cache(maxsize=10_000)
+def _place(word: str) -> int:
+    return zlib.crc32(word.encode()) % DIMENSION
+
+
 def _vector(text: str) -> Vector:
     vector = np.full(DIMENSION, 1e-3, dtype=np.float32)
     for word in re.findall(r"\w{4,}", text.lower()):
-        vector[zlib.crc32(word.encode()) % DIMENSION] += 1
+        vector[_place(word)] += 1
     return vector / np.float32(np.linalg.norm(vector))
 
 

@@ -20,22 +20,23 @@ CREATE FUNCTION assistant_of(of_tenant uuid) RETURNS json LANGUAGE sql STABLE AS
   ) settled
 $$;
 
--- What turns begin with, as JSON: each conversation, the customer's unanswered messages and the last ones beside
--- them in the order of their arrival, and the tenant's assistant.
-CREATE FUNCTION open_conversations(of_tenant uuid, wanted uuid[], beside bigint)
-RETURNS TABLE (id uuid, opened text) LANGUAGE plpgsql VOLATILE AS $$
+-- What a turn begins with, as JSON: a conversation, the customer's unanswered messages and the last ones beside
+-- them in the order of their arrival, and the tenant's assistant. NULL where there is no such conversation.
+CREATE FUNCTION open_conversation(of_tenant uuid, wanted uuid, beside bigint) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
+DECLARE
+  opened text;
 BEGIN
   PERFORM set_config('metachat.tenant', of_tenant::text, true);
-  RETURN QUERY
-  SELECT asked.id, json_build_object(
+  SELECT json_build_object(
     'conversation', row_to_json(talk), 'kind', ch.kind, 'quiet', ch.settings -> 'quiet_seconds',
     'unanswered', (
       SELECT coalesce(json_agg(open ORDER BY seq), '[]') FROM (
         SELECT id, conversation_id, seq, author, author_id, text, provider_id, status, declined, citations, detail,
           answered_by, provider_at, created_at
         FROM messages
-        WHERE tenant_id = of_tenant AND conversation_id = asked.id AND author = 'customer' AND answered_by IS NULL
+        WHERE tenant_id = of_tenant AND conversation_id = wanted AND author = 'customer' AND answered_by IS NULL
       ) open
     ),
     'history', (
@@ -43,23 +44,21 @@ BEGIN
         SELECT id, conversation_id, seq, author, author_id, text, provider_id, status, declined, citations, detail,
           answered_by, provider_at, created_at
         FROM messages
-        WHERE tenant_id = of_tenant AND conversation_id = asked.id AND author <> 'system'
+        WHERE tenant_id = of_tenant AND conversation_id = wanted AND author <> 'system'
           AND (author <> 'customer' OR answered_by IS NOT NULL)
         ORDER BY seq DESC LIMIT beside
       ) said
     ),
     'assistant', assistant_of(of_tenant)
-  )::text
-  FROM unnest(wanted) AS asked(id)
-  CROSS JOIN LATERAL (
+  )::text INTO opened
+  FROM (
     SELECT c.tenant_id, c.id, c.channel_id, c.contact_id, p.external_id, p.name AS contact_name, p.locale, c.state,
       c.owner_id, c.language, c.last_seq, c.last_text, c.created_at, c.updated_at
-    FROM conversations c JOIN contacts p ON p.tenant_id = c.tenant_id AND p.id = c.contact_id
-    WHERE c.tenant_id = of_tenant AND c.id = asked.id OFFSET 0
+    FROM conversations c JOIN contacts p ON p.tenant_id = of_tenant AND p.id = c.contact_id
+    WHERE c.tenant_id = of_tenant AND c.id = wanted
   ) talk
-  CROSS JOIN LATERAL (
-    SELECT kind, settings FROM channels WHERE tenant_id = of_tenant AND id = talk.channel_id OFFSET 0
-  ) ch;
+  JOIN channels ch ON ch.tenant_id = of_tenant AND ch.id = talk.channel_id;
+  RETURN opened;
 END $$;
 
 -- What a job of this kind wants read for it when its lane is claimed, as JSON; NULL for nothing. For "inbox" that
@@ -88,10 +87,9 @@ BEGIN
   );
 END $$;
 
--- Jobs whose effect is in this transaction, in lanes that their owners hold; each lane is left with its job unless
--- more is due there.
-CREATE FUNCTION end_jobs(endings bigint[], owners text[])
-RETURNS TABLE (job bigint, lane_left boolean) LANGUAGE plpgsql VOLATILE AS $$
+-- Ends jobs whose effect is in this transaction, in lanes that their owners hold; each lane is left with its job
+-- unless more is due there. Gives the jobs that ended, and for each whether its lane was left; NULL for none.
+CREATE FUNCTION end_jobs(endings bigint[], owners text[]) RETURNS json LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
   ended bigint[];
@@ -111,8 +109,10 @@ BEGIN
     ORDER BY lane FOR UPDATE
   ) held;
   DELETE FROM lanes WHERE lane = ANY(idle);
-  RETURN QUERY SELECT done.id, coalesce(done.lane = ANY(idle), false)
-  FROM unnest(ended, ended_lanes) AS done(id, lane);
+  RETURN (
+    SELECT json_object_agg(done.id, coalesce(done.lane = ANY(idle), false))
+    FROM unnest(ended, ended_lanes) AS done(id, lane)
+  );
 END $$;
 
 -- Takes the lane of a job that was just added, unless an older one waits there or somebody has the lane.
@@ -185,7 +185,7 @@ CREATE FUNCTION receive_messages(
   arrivals bigint[], endings bigint[], owners text[]
 ) RETURNS TABLE (
   place bigint, conversation uuid, state text, after double precision, message uuid, seq bigint, turn bigint,
-  opened text, job bigint, lane_left boolean
+  opened text, ended json
 ) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
@@ -305,19 +305,14 @@ BEGIN
 
   RETURN QUERY
   SELECT held.n, held.talk, held.state, later.after,
-    CASE WHEN new_messages[held.n] = ANY(added) THEN new_messages[held.n] END, held.seq, next.job, talk.opened,
-    NULL::bigint, NULL::boolean
+    CASE WHEN new_messages[held.n] = ANY(added) THEN new_messages[held.n] END, held.seq, next.job,
+    CASE WHEN next.job IS NOT NULL THEN open_conversation(of_tenant, held.talk, beside) END, NULL::json
   FROM unnest(numbers, talks, states, seqs) AS held(n, talk, state, seq)
   LEFT JOIN unnest(later_talks, laters) AS later(talk, after) ON later.talk = held.talk
   LEFT JOIN unnest(turns, turn_lanes) AS next(job, lane)
-    ON next.lane = 'conversation:' || held.talk AND next.lane = ANY(taken)
-  LEFT JOIN open_conversations(
-    of_tenant, ARRAY(SELECT substr(lane, 14)::uuid FROM unnest(taken) AS lane), beside
-  ) talk ON talk.id = held.talk;
-  RETURN QUERY
-  SELECT NULL::bigint, NULL::uuid, NULL::text, NULL::float8, NULL::uuid, NULL::bigint, NULL::bigint, NULL::text,
-    ends.job, ends.lane_left
-  FROM end_jobs(ARRAY(SELECT endings[n] FROM unnest(numbers) AS n), owners) ends;
+    ON next.lane = 'conversation:' || held.talk AND next.lane = ANY(taken);
+  place := NULL; ended := end_jobs(ARRAY(SELECT endings[n] FROM unnest(numbers) AS n), owners);
+  RETURN NEXT;
 END $$;
 
 -- The same for a few messages, one after the other: statements for one row begin faster than those for many.
@@ -330,7 +325,7 @@ CREATE FUNCTION receive_each(
   arrivals bigint[], endings bigint[], owners text[]
 ) RETURNS TABLE (
   place bigint, conversation uuid, state text, after double precision, message uuid, seq bigint, turn bigint,
-  opened text, job bigint, lane_left boolean
+  opened text, ended json
 ) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
@@ -387,7 +382,7 @@ BEGIN
         RETURNING id INTO turn;
         IF places > 0 AND take_lane(turn_lane, turn, holder, lease) THEN
           places := places - 1;
-          SELECT talk.opened INTO opened FROM open_conversations(of_tenant, talks[i:i], beside) talk;
+          opened := open_conversation(of_tenant, talks[i], beside);
         ELSE
           turn := NULL;
         END IF;
@@ -396,10 +391,8 @@ BEGIN
     RETURN NEXT;
   END LOOP;
 
-  RETURN QUERY
-  SELECT NULL::bigint, NULL::uuid, NULL::text, NULL::float8, NULL::uuid, NULL::bigint, NULL::bigint, NULL::text,
-    ends.job, ends.lane_left
-  FROM end_jobs(over, owners) ends;
+  place := NULL; message := NULL; turn := NULL; ended := end_jobs(over, owners);
+  RETURN NEXT;
 END $$;
 
 -- The best passages for each question by itself, best first, as JSON; to begin this statement costs more than a
@@ -453,35 +446,34 @@ BEGIN
     WITH ORDINALITY AS question (vector, model, dimension, words, stems, number);
 END $$;
 
--- Deliveries as whoever makes their calls needs them, as JSON; `begun` are those whose call may be made now.
-CREATE FUNCTION describe_deliveries(of_tenant uuid, wanted uuid[], begun uuid[], outcome_wait double precision)
-RETURNS TABLE (message uuid, described text) LANGUAGE plpgsql STABLE AS $$
+-- A delivery as whoever makes its call needs it, as JSON; started: the call may be made now.
+CREATE FUNCTION describe_delivery(
+  of_tenant uuid, of_message uuid, started boolean, outcome_wait double precision
+) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
+DECLARE
+  described text;
 BEGIN
-  RETURN QUERY
-  SELECT delivery.message, row_to_json(delivery)::text FROM (
+  SELECT row_to_json(delivery)::text INTO described FROM (
     SELECT d.message_id AS message, d.part, d.round, d.attempts, d.created_at, d.repeated,
-      d.message_id = ANY(begun) AS started,
+      describe_delivery.started,
       coalesce(extract(epoch FROM d.started_at - now())::float8 + outcome_wait, 0) AS wait,
       m.conversation_id AS conversation, m.text, m.citations, c.language, m.detail, p.external_id,
-      coalesce(p.phone, '') AS phone, heard.at AS heard_at, row_to_json(ch) AS channel
-    FROM unnest(wanted) AS asked(message)
-    CROSS JOIN LATERAL (
-      SELECT * FROM deliveries WHERE tenant_id = of_tenant AND message_id = asked.message OFFSET 0) d
-    CROSS JOIN LATERAL (
-      SELECT * FROM messages WHERE tenant_id = of_tenant AND id = asked.message OFFSET 0) m
-    CROSS JOIN LATERAL (
-      SELECT * FROM conversations WHERE tenant_id = of_tenant AND id = m.conversation_id OFFSET 0) c
-    CROSS JOIN LATERAL (SELECT * FROM contacts WHERE tenant_id = of_tenant AND id = c.contact_id OFFSET 0) p
-    CROSS JOIN LATERAL (
+      coalesce(p.phone, '') AS phone, row_to_json(ch) AS channel, (
+        SELECT coalesce(h.provider_at, h.created_at) FROM messages h
+        WHERE h.tenant_id = of_tenant AND h.conversation_id = m.conversation_id AND h.author = 'customer'
+        ORDER BY h.seq DESC LIMIT 1
+      ) AS heard_at
+    FROM deliveries d
+    JOIN messages m ON m.tenant_id = of_tenant AND m.id = d.message_id
+    JOIN conversations c ON c.tenant_id = of_tenant AND c.id = m.conversation_id
+    JOIN contacts p ON p.tenant_id = of_tenant AND p.id = c.contact_id
+    JOIN (
       SELECT tenant_id, id, kind, name, settings, status, created_at FROM channels
-      WHERE tenant_id = of_tenant AND id = m.channel_id OFFSET 0) ch
-    LEFT JOIN LATERAL (
-      SELECT coalesce(h.provider_at, h.created_at) AS at FROM messages h
-      WHERE h.tenant_id = of_tenant AND h.conversation_id = m.conversation_id AND h.author = 'customer'
-      ORDER BY h.seq DESC LIMIT 1
-    ) heard ON true
+    ) ch ON ch.tenant_id = of_tenant AND ch.id = m.channel_id
+    WHERE d.tenant_id = of_tenant AND d.message_id = of_message
   ) delivery;
+  RETURN described;
 END $$;
 
 -- Deliveries whose call may be made from now on. Whoever makes the call says so first: after a crash it is known
@@ -491,18 +483,21 @@ CREATE FUNCTION begin_deliveries(of_tenant uuid, wanted uuid[], outcome_wait dou
 RETURNS TABLE (message uuid, begun text) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
+  held uuid[];
   ready uuid[];
 BEGIN
   PERFORM set_config('metachat.tenant', of_tenant::text, true);
-  SELECT array_agg(message_id) FILTER (
+  SELECT array_agg(message_id), array_agg(message_id) FILTER (
     WHERE started_at IS NULL OR started_at <= now() - make_interval(secs => outcome_wait)
-  ) INTO ready FROM (
+  ) INTO held, ready FROM (
     SELECT message_id, started_at FROM deliveries WHERE tenant_id = of_tenant AND message_id = ANY(wanted)
     ORDER BY message_id FOR UPDATE
   ) due;
   UPDATE deliveries SET started_at = now(), repeated = repeated + (started_at IS NOT NULL)::int
   WHERE tenant_id = of_tenant AND message_id = ANY(ready);
-  RETURN QUERY SELECT * FROM describe_deliveries(of_tenant, wanted, ready, outcome_wait);
+  RETURN QUERY
+  SELECT due.id, describe_delivery(of_tenant, due.id, coalesce(due.id = ANY(ready), false), outcome_wait)
+  FROM unnest(held) AS due(id);
 END $$;
 
 -- An answer each, to all of its messages or to none; drafts end either way. `endings` are the jobs that end with
@@ -514,7 +509,7 @@ CREATE FUNCTION answer_conversations(
   details jsonb[], languages text[], correlations text[], counts bigint[], answered uuid[], streamed uuid[],
   endings bigint[], owners text[]
 ) RETURNS TABLE (
-  message uuid, seq bigint, status text, delivery bigint, begun text, job bigint, lane_left boolean
+  message uuid, seq bigint, status text, delivery bigint, begun text, ended json
 ) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
@@ -596,14 +591,13 @@ BEGIN
   END IF;
 
   RETURN QUERY
-  SELECT new_messages[held.n], held.seq, held.status, carrier.job, ready.described, NULL::bigint, NULL::boolean
+  SELECT new_messages[held.n], held.seq, held.status, carrier.job,
+    CASE WHEN carrier.job IS NOT NULL THEN describe_delivery(of_tenant, carrier.message, true, 0) END, NULL::json
   FROM unnest(numbers, seqs, statuses) AS held(n, seq, status)
-  LEFT JOIN unnest(carriers, begins) AS carrier(job, message) ON carrier.message = new_messages[held.n]
-  LEFT JOIN describe_deliveries(of_tenant, begins, begins, 0) ready ON ready.message = new_messages[held.n];
+  LEFT JOIN unnest(carriers, begins) AS carrier(job, message) ON carrier.message = new_messages[held.n];
   IF cardinality(endings) > 0 THEN
-    RETURN QUERY
-    SELECT NULL::uuid, NULL::bigint, NULL::text, NULL::bigint, NULL::text, ends.job, ends.lane_left
-    FROM end_jobs(endings, owners) ends;
+    message := NULL; delivery := NULL; begun := NULL; ended := end_jobs(endings, owners);
+    RETURN NEXT;
   END IF;
 END $$;
 
@@ -614,7 +608,7 @@ CREATE FUNCTION answer_each(
   details jsonb[], languages text[], correlations text[], counts bigint[], answered uuid[], streamed uuid[],
   endings bigint[], owners text[]
 ) RETURNS TABLE (
-  message uuid, seq bigint, status text, delivery bigint, begun text, job bigint, lane_left boolean
+  message uuid, seq bigint, status text, delivery bigint, begun text, ended json
 ) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
@@ -673,17 +667,15 @@ BEGIN
       VALUES (of_tenant, new_messages[i], at, CASE WHEN delivery IS NOT NULL THEN now() END);
       IF delivery IS NOT NULL THEN
         places := places - 1;
-        SELECT ready.described INTO begun
-        FROM describe_deliveries(of_tenant, new_messages[i:i], new_messages[i:i], 0) ready;
+        begun := describe_delivery(of_tenant, new_messages[i], true, 0);
       END IF;
     END IF;
     RETURN NEXT;
   END LOOP;
 
   IF cardinality(endings) > 0 THEN
-    RETURN QUERY
-    SELECT NULL::uuid, NULL::bigint, NULL::text, NULL::bigint, NULL::text, ends.job, ends.lane_left
-    FROM end_jobs(endings, owners) ends;
+    message := NULL; delivery := NULL; begun := NULL; ended := end_jobs(endings, owners);
+    RETURN NEXT;
   END IF;
 END $$;
 
@@ -693,7 +685,7 @@ END $$;
 CREATE FUNCTION end_deliveries(
   of_tenant uuid, at timestamptz, sent uuid[], parts integer[], providers text[], notes jsonb[],
   endings bigint[], owners text[]
-) RETURNS TABLE (id uuid, conversation_id uuid, seq bigint, job bigint, lane_left boolean)
+) RETURNS TABLE (id uuid, conversation_id uuid, seq bigint, ended json)
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
@@ -733,16 +725,50 @@ BEGIN
     SELECT of_tenant, 'message.status', conversation_id,
       jsonb_build_object('message', id, 'status', status), correlation_id FROM moved
   )
-  SELECT id, conversation_id, seq, NULL::bigint, NULL::boolean FROM moved;
-  RETURN QUERY
-  SELECT NULL::uuid, NULL::uuid, NULL::bigint, ends.job, ends.lane_left FROM end_jobs(endings, owners) ends;
+  SELECT id, conversation_id, seq, NULL::json FROM moved;
+  id := NULL; ended := end_jobs(endings, owners);
+  RETURN NEXT;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION assistant_of, open_conversations, bring, end_jobs, take_lane, place_message,
-  receive_messages, receive_each, search_passages, describe_deliveries, begin_deliveries, answer_conversations,
+-- Like claim_lanes, with what the jobs bring along; for a few lanes, one after the other. `wanted` is in the order
+-- of the names.
+CREATE FUNCTION claim_each(owner text, wanted text[], lease double precision, burst bigint)
+RETURNS TABLE (
+  lane text, taken_over boolean, watched boolean, id bigint, kind text, tenant_id uuid, payload jsonb,
+  attempts integer, deaths integer, correlation_id text, deduped boolean, brought text
+) LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+BEGIN
+  FOREACH lane IN ARRAY wanted LOOP
+    INSERT INTO lanes AS held (lane, leased_by, leased_until)
+    SELECT claim_each.lane, owner, now() + make_interval(secs => lease)
+    WHERE EXISTS (SELECT FROM jobs WHERE jobs.lane = claim_each.lane AND run_at <= now())
+      AND NOT EXISTS (SELECT FROM lanes WHERE lanes.lane = claim_each.lane AND leased_until >= now())
+    ON CONFLICT (lane) DO UPDATE SET leased_by = excluded.leased_by, leased_until = excluded.leased_until,
+      taken_over = held.leased_by IS NOT NULL, watched = held.watched AND held.leased_by IS NOT NULL
+    WHERE held.leased_until < now()
+    RETURNING held.taken_over, held.watched INTO taken_over, watched;
+    CONTINUE WHEN NOT FOUND;
+    id := NULL;
+    FOR id, kind, tenant_id, payload, attempts, deaths, correlation_id, deduped IN
+      SELECT jobs.id, jobs.kind, jobs.tenant_id, jobs.payload, jobs.attempts, jobs.deaths, jobs.correlation_id,
+        dedupe_key IS NOT NULL
+      FROM jobs WHERE jobs.lane = claim_each.lane AND run_at <= now() ORDER BY jobs.id LIMIT burst
+    LOOP
+      brought := bring(kind, tenant_id, lane);
+      RETURN NEXT;
+    END LOOP;
+    IF id IS NULL THEN
+      RETURN NEXT;
+    END IF;
+  END LOOP;
+END $$;
+
+REVOKE EXECUTE ON FUNCTION assistant_of, open_conversation, bring, claim_each, end_jobs, take_lane, place_message,
+  receive_messages, receive_each, search_passages, describe_delivery, begin_deliveries, answer_conversations,
   answer_each, end_deliveries FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION assistant_of, open_conversations, bring, end_jobs, take_lane, place_message,
-  receive_messages, receive_each, search_passages, describe_deliveries, begin_deliveries, answer_conversations,
+GRANT EXECUTE ON FUNCTION assistant_of, open_conversation, bring, claim_each, end_jobs, take_lane, place_message,
+  receive_messages, receive_each, search_passages, describe_delivery, begin_deliveries, answer_conversations,
   answer_each, end_deliveries TO metachat_worker;
-GRANT EXECUTE ON FUNCTION assistant_of, open_conversations, search_passages, describe_deliveries,
+GRANT EXECUTE ON FUNCTION assistant_of, open_conversation, search_passages, describe_delivery,
   begin_deliveries, answer_conversations, answer_each TO metachat_app;

@@ -39,7 +39,7 @@ class Chain:
                     next_one.begin(db, [next_one.job(id, "second", str(n), {"n": n}, None, "brought")])
                 else:
                     wake(db, lane, None)
-                rows = await db.all("SELECT * FROM end_jobs(:endings, :owners)", **ending([job]))
+                rows = await db.all("SELECT end_jobs(:endings, :owners) AS ended", **ending([job]))
                 note_over(db, [job], rows)
                 if self.fails:
                     self.fails -= 1

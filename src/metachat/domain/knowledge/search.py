@@ -63,7 +63,7 @@ async def look_up(scope: Scope, queries: Sequence[Query], *, limit: int = 8) -> 
     rows = await scope.db.all(
         SEARCH, tenant=scope.tenant, vectors=[halfvec(query.vector) for query in queries],
         models=[query.model for query in queries], dimensions=[query.dimension for query in queries],
-        languages=list(_SEARCHED), configurations=[configuration(code) for code in _SEARCHED],
+        languages=_SEARCHED, configurations=_CONFIGURATIONS,
         words=[_alternatives(query.words) for query in queries],
         stems=[_alternatives(stems(query.words)) for query in queries],
         mark=f"'{tenant_mark(scope)}'", depth=DEPTH, limit=limit, k=RRF_CONSTANT,
@@ -75,7 +75,8 @@ async def look_up(scope: Scope, queries: Sequence[Query], *, limit: int = 8) -> 
 _passages = msgspec.json.Decoder(list[Passage])
 
 
-_SEARCHED = ("en", "de", "hr", "fr", "es", "it", "pt", "nl", "und")
+_SEARCHED = ["en", "de", "hr", "fr", "es", "it", "pt", "nl", "und"]
+_CONFIGURATIONS = [configuration(code) for code in _SEARCHED]
 
 
 def _alternatives(words: list[str] | tuple[str, ...]) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from metachat.foundation.clock import now
 from metachat.foundation.db import Transaction
 from metachat.foundation.ids import TenantId
@@ -28,10 +30,16 @@ WHERE id = :id AND EXISTS (SELECT FROM lanes WHERE lanes.lane = jobs.lane AND le
 # See the functions: lanes in the order of their names, then their jobs, with what they bring along. A claim
 # that a crash of the database takes back is made again, and what is done under it meanwhile counts only under
 # a lease: nobody has to wait for the disk.
-CLAIM = """
+_CLAIM_MANY = """
 SELECT claimed.*, bring(claimed.kind, claimed.tenant_id, claimed.lane) AS brought
 FROM set_config('synchronous_commit', 'off', true),
   claim_lanes(:owner, :lanes::text[], :lease, :burst) AS claimed"""
+
+# For a few of them, a loop begins faster.
+_FEW = 2
+_CLAIM_FEW = """
+SELECT claimed.* FROM set_config('synchronous_commit', 'off', true),
+  claim_each(:owner, :lanes::text[], :lease, :burst) AS claimed"""
 
 # A statement of its own after LEAVE: only a new snapshot surely sees what the lane's previous
 # holder has finished.
@@ -239,11 +247,14 @@ def note_ended(
 
 
 def note_over(db: Transaction, jobs: Iterable[Job], rows: Iterable[Mapping[str, Any]]) -> set[int]:
-    """Note what `end_jobs` told in these rows, others among them; gives the jobs that were completed."""
-    over = [row for row in rows if row["job"] is not None]
-    ended = {row["job"] for row in over}
-    note_ended(db, jobs, ended, {row["job"] for row in over if row["lane_left"]})
-    return ended
+    """Note what `end_jobs` told in one of these rows; gives the jobs that were completed."""
+    told = next((row["ended"] for row in rows if row["ended"] is not None), "{}")
+    left_of = _ended.decode(told)
+    note_ended(db, jobs, left_of.keys(), {job for job, left in left_of.items() if left})
+    return set(left_of)
+
+
+_ended = msgspec.json.Decoder(dict[int, bool])
 
 
 async def dead(
@@ -268,7 +279,8 @@ async def claim(
 
     Tells for each lane how its last holder died on it, if at all; one without jobs is absent from the second.
     """
-    rows = await db.all(CLAIM, owner=owner, lanes=list(lanes), lease=lease, burst=burst)
+    claim = _CLAIM_FEW if len(lanes) <= _FEW else _CLAIM_MANY
+    rows = await db.all(claim, owner=owner, lanes=sorted(lanes), lease=lease, burst=burst)
     held = {row["lane"]: (row.pop("taken_over"), row.pop("watched")) for row in rows}
     in_company = sum(taken_over for taken_over, _ in held.values()) > 1
     deaths = {lane: _death(*left, in_company) for lane, left in held.items()}
