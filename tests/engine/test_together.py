@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
 from tests.engine.conftest import Line
 
 from metachat.domain import conversations
 from metachat.domain.conversations import Gathered, Reply, open_all
+from metachat.domain.conversations.together import store as together
 from metachat.domain.conversations.together.turns import Answers
 from metachat.foundation.db import Database
 from metachat.foundation.ids import ConversationId, MessageId, TenantId, uuid7
@@ -37,9 +39,11 @@ async def _give(answers: Answers, job: Job, gathered: Gathered, text: str) -> bo
 OpenLine = Callable[..., Awaitable[Line]]
 
 
+@pytest.mark.parametrize("few", [0, 1000], ids=["statements", "loop"])
 async def test_each_answer_stands_for_itself(
-    open_line: OpenLine, worker_db: Database, stranger: TenantId
+    open_line: OpenLine, worker_db: Database, stranger: TenantId, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(together, "FEW", few)
     line = await open_line(quiet_seconds=0)
     ids = [(await line.writes("Where is it?", who)).conversation_id for who in ("ana", "ben", "cyd", "dan")]
     jobs = await _jobs(line, worker_db, ids)
@@ -71,7 +75,11 @@ async def test_each_answer_stands_for_itself(
     assert (await line.transcript(ids[0]))[0].answered_by == answer.id
 
 
-async def test_what_came_meanwhile_stays_open(open_line: OpenLine, worker_db: Database) -> None:
+@pytest.mark.parametrize("few", [0, 1000], ids=["statements", "loop"])
+async def test_what_came_meanwhile_stays_open(
+    open_line: OpenLine, worker_db: Database, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "FEW", few)
     line = await open_line(quiet_seconds=0)
     first = await line.writes("Where is it?", "ana")
     jobs = await _jobs(line, worker_db, [first.conversation_id])

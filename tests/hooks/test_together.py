@@ -11,6 +11,7 @@ from tests.hooks.test_arrivals import told
 
 from metachat.domain import channels, conversations
 from metachat.domain.conversations import arrivals
+from metachat.domain.conversations.together import store
 from metachat.foundation.ids import ConversationId, TenantId
 from metachat.foundation.queue import Job
 from metachat.foundation.scope import open_scope
@@ -102,7 +103,9 @@ async def test_together_is_as_alone(
     monkeypatch.setattr(arrivals, "take_in", take_rest_in)
     results = []
     rounds: list[int] = []
-    for take_in in (shop.take_in, alone):
+    # By statements for all of them, by the loop for a few, and each alone.
+    for few, take_in in ((0, shop.take_in), (1000, shop.take_in), (0, alone)):
+        monkeypatch.setattr(store, "FEW", few)
         monkeypatch.setattr(shop, "take_in", take_in)
         chance = random.Random(seed)
         for part in range(2):  # newcomers at first, known people the second time
@@ -111,10 +114,11 @@ async def test_together_is_as_alone(
             await shop.work()
         results.append(await seen(shop))
         await _forget(shop)
-    together, one_by_one = results
+    together, in_a_loop, one_by_one = results
     assert len(together["messages"]) > PEOPLE
     assert together == one_by_one
-    assert 0 < len(set(rest)) < 2 * PEOPLE  # both ways were gone
+    assert in_a_loop == one_by_one
+    assert 0 < len(set(rest)) < 4 * PEOPLE  # in both, together and alone were gone
 
 
 async def test_one_that_the_database_refuses_harms_no_other(shop: Shop) -> None:

@@ -18,8 +18,8 @@ from metachat.foundation.queue.model import (
     tenant_of,
 )
 from metachat.foundation.queue.running import Handler
-from metachat.foundation.queue.store import dead, debounce, enqueue, finish, note_ended, note_over, replay
-from metachat.foundation.queue.succession import Succession, ending
+from metachat.foundation.queue.store import dead, debounce, enqueue, finish, note_ended, replay
+from metachat.foundation.queue.succession import Succession, ending, note_over
 
 __all__ = [
     "Broker",

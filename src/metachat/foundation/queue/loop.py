@@ -19,7 +19,15 @@ from metachat.foundation.queue.model import (
     is_dead,
     owner_name,
 )
-from metachat.foundation.queue.parts import end_all, forever, offers, set_within, uuid_or_none
+from metachat.foundation.queue.parts import (
+    drain,
+    end_all,
+    forever,
+    leave_all,
+    offers,
+    set_within,
+    uuid_or_none,
+)
 from metachat.foundation.queue.ready import Ready, sort_of
 from metachat.foundation.queue.running import C, Handler, Runner
 from metachat.foundation.queue.settle import Settler, Then
@@ -48,9 +56,7 @@ class Loop(Generic[C]):
         self._fresh = False  # it found what nobody had told us of
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._kept = 0  # places for lanes that are being taken
-        self._next_in: dict[
-            str, Job
-        ] = {}  # of lanes that were left and taken again before their task has ended
+        self._next_in: dict[str, Job] = {}  # of lanes taken again before their last task has ended
         self._doubtful = False  # some lane may be ours without our knowing
         self._leases: dict[str, Lease] = {}  # of the jobs that run
         self._again: set[str] = set()  # woken while we held them
@@ -115,9 +121,9 @@ class Loop(Generic[C]):
             finally:
                 self._stopping = True
                 await end_all(taking)
-                await self._drain()
+                await drain(self._lanes, self._limits.drain)
                 await end_all(keeping)
-                await self._leave_all()
+                await leave_all(self._database, self.owner)
 
     async def _hear(self, wakes: Any) -> None:
         async for event in wakes:
@@ -244,7 +250,7 @@ class Loop(Generic[C]):
         del self._lanes[lane]
         self._leases.pop(lane, None)
         self._ready.end(lane, tenant)
-        if (job := self._next_in.pop(lane, None)) is not None:
+        if (job := self._next_in.pop(lane, None)) is not None and not self._stopping:
             self._start(lane, tenant, [job], Death.NONE)
         if lane in self._again and lane not in self._lanes:
             self._again.discard(lane)
@@ -303,24 +309,3 @@ class Loop(Generic[C]):
             if self._lanes.get(lane) is held[lane] and held[lane].cancel():
                 log.info("lane let go", lane=lane)
         await asyncio.sleep(self._limits.heartbeat)
-
-    async def _drain(self) -> None:
-        if self._lanes:
-            log.info("finishing what runs", lanes=len(self._lanes))
-        deadline = asyncio.get_running_loop().time() + self._limits.drain
-        # What was being added when we were told to stop begins while the others end.
-        while (running := list(self._lanes.values())) and asyncio.get_running_loop().time() < deadline:
-            left = max(deadline - asyncio.get_running_loop().time(), 0)
-            await asyncio.wait(running, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-
-    async def _leave_all(self) -> None:
-        try:
-            async with asyncio.timeout(3), self._database.transaction() as db:
-                for row in await db.all(store.LEAVE_ALL, owner=self.owner):
-                    store.wake(db, row["lane"], None)
-                await db.execute(store.FORGET_WORKERS, owner=self.owner)
-        except Exception as error:
-            log.warning("leases left to run out", error=describe(error))

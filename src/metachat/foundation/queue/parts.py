@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+from metachat.foundation.db import Database
 from metachat.foundation.log import log
+from metachat.foundation.queue import store
 from metachat.foundation.queue.model import describe
 from metachat.foundation.realtime import Announces
 
@@ -46,6 +48,31 @@ async def end_all(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def drain(lanes: Mapping[str, asyncio.Task[None]], seconds: float) -> None:
+    """Wait until every lane's task has ended, and cancel those that take longer."""
+    if lanes:
+        log.info("finishing what runs", lanes=len(lanes))
+    deadline = asyncio.get_running_loop().time() + seconds
+    # What was being added when we were told to stop begins while the others end.
+    while running := list(lanes.values()):
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            break
+        await asyncio.wait(running, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+    await end_all(running)
+
+
+async def leave_all(database: Database, owner: str) -> None:
+    """Give back every lane of a worker, and forget it."""
+    try:
+        async with asyncio.timeout(3), database.transaction() as db:
+            for row in await db.all(store.LEAVE_ALL, owner=owner):
+                store.wake(db, row["lane"], None)
+            await db.execute(store.FORGET_WORKERS, owner=owner)
+    except Exception as error:
+        log.warning("leases left to run out", error=describe(error))
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> None:

@@ -4,8 +4,6 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from metachat.foundation.clock import now
 from metachat.foundation.db import Transaction
 from metachat.foundation.ids import TenantId
@@ -244,17 +242,6 @@ def note_ended(
             job.lease.left = job.id in left
 
     db.after_commit(note)
-
-
-def note_over(db: Transaction, jobs: Iterable[Job], rows: Iterable[Mapping[str, Any]]) -> set[int]:
-    """Note what `end_jobs` told in one of these rows; gives the jobs that were completed."""
-    told = next((row["ended"] for row in rows if row["ended"] is not None), "{}")
-    left_of = _ended.decode(told)
-    note_ended(db, jobs, left_of.keys(), {job for job, left in left_of.items() if left})
-    return set(left_of)
-
-
-_ended = msgspec.json.Decoder(dict[int, bool])
 
 
 async def dead(

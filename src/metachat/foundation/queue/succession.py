@@ -1,11 +1,15 @@
 """A job that adds the next one takes its lane in the same transaction: nobody has to claim it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
+from typing import Any
+
+import msgspec
 
 from metachat.foundation.db import Transaction
 from metachat.foundation.ids import TenantId
 from metachat.foundation.queue.model import Job, Lease, Places
+from metachat.foundation.queue.store import note_ended
 
 
 class Succession:
@@ -62,3 +66,14 @@ def ending(jobs: Iterable[Job]) -> dict[str, list[int] | list[str]]:
     """What a statement is told of the jobs that it ends: their ids, and whose they are."""
     known = list(jobs)
     return {"endings": [job.id for job in known], "owners": list({job.lease.owner for job in known})}
+
+
+def note_over(db: Transaction, jobs: Iterable[Job], rows: Iterable[Mapping[str, Any]]) -> set[int]:
+    """Note what `end_jobs` told in one of these rows; gives the jobs that were completed."""
+    told = next((row["ended"] for row in rows if row["ended"] is not None), "{}")
+    left_of = _ended.decode(told)
+    note_ended(db, jobs, left_of.keys(), {job for job, left in left_of.items() if left})
+    return set(left_of)
+
+
+_ended = msgspec.json.Decoder(dict[int, bool])

@@ -16,17 +16,17 @@ SELECT * FROM {step}(:tenant, :now, :longest, :beside, :places, :holder, :lease,
 """
 
 # For a few of them a loop begins faster.
-_FEW = 2
+FEW = 2
 
 
 def receive(messages: int) -> str:
     """The statement that takes in so many messages."""
-    return _RECEIVE_EACH if messages <= _FEW else _RECEIVE_ALL
+    return _RECEIVE_EACH if messages <= FEW else _RECEIVE_ALL
 
 
 def answer(answers: int) -> str:
     """The statement that commits so many answers."""
-    return _ANSWER_EACH if answers <= _FEW else _ANSWER_ALL
+    return _ANSWER_EACH if answers <= FEW else _ANSWER_ALL
 
 
 OPEN = "SELECT id, open_conversation(:tenant, id, :beside) AS opened FROM unnest(:ids::uuid[]) AS id"
