@@ -25,19 +25,14 @@ FINISH = """
 DELETE FROM jobs
 WHERE id = :id AND EXISTS (SELECT FROM lanes WHERE lanes.lane = jobs.lane AND leased_by = :owner)"""
 
-# See the functions: lanes in the order of their names, then their jobs, with what they bring along. A claim
-# that a crash of the database takes back is made again, and what is done under it meanwhile counts only under
-# a lease: nobody has to wait for the disk.
+# See the functions: lanes in the order of their names, then their jobs, with what they bring along.
 _CLAIM_MANY = """
 SELECT claimed.*, bring(claimed.kind, claimed.tenant_id, claimed.lane) AS brought
-FROM set_config('synchronous_commit', 'off', true),
-  claim_lanes(:owner, :lanes::text[], :lease, :burst) AS claimed"""
+FROM claim_lanes(:owner, :lanes::text[], :lease, :burst) AS claimed"""
 
 # For a few of them, a loop begins faster.
 _FEW = 2
-_CLAIM_FEW = """
-SELECT claimed.* FROM set_config('synchronous_commit', 'off', true),
-  claim_each(:owner, :lanes::text[], :lease, :burst) AS claimed"""
+_CLAIM_FEW = "SELECT * FROM claim_each(:owner, :lanes::text[], :lease, :burst)"
 
 # A statement of its own after LEAVE: only a new snapshot surely sees what the lane's previous
 # holder has finished.
