@@ -20,23 +20,22 @@ CREATE FUNCTION assistant_of(of_tenant uuid) RETURNS json LANGUAGE sql STABLE AS
   ) settled
 $$;
 
--- What a turn begins with, as JSON: a conversation, the customer's unanswered messages and the last ones beside
--- them in the order of their arrival, and the tenant's assistant. NULL where there is no such conversation.
-CREATE FUNCTION open_conversation(of_tenant uuid, wanted uuid, beside bigint) RETURNS text
-LANGUAGE plpgsql VOLATILE AS $$
+-- What turns begin with, as JSON: each conversation, the customer's unanswered messages and the last ones beside
+-- them in the order of their arrival, and the tenant's assistant.
+CREATE FUNCTION open_conversations(of_tenant uuid, wanted uuid[], beside bigint)
+RETURNS TABLE (id uuid, opened text) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
-DECLARE
-  opened text;
 BEGIN
   PERFORM set_config('metachat.tenant', of_tenant::text, true);
-  SELECT json_build_object(
+  RETURN QUERY
+  SELECT asked.id, json_build_object(
     'conversation', row_to_json(talk), 'kind', ch.kind, 'quiet', ch.settings -> 'quiet_seconds',
     'unanswered', (
       SELECT coalesce(json_agg(open ORDER BY seq), '[]') FROM (
         SELECT id, conversation_id, seq, author, author_id, text, provider_id, status, declined, citations, detail,
           answered_by, provider_at, created_at
         FROM messages
-        WHERE tenant_id = of_tenant AND conversation_id = wanted AND author = 'customer' AND answered_by IS NULL
+        WHERE tenant_id = of_tenant AND conversation_id = asked.id AND author = 'customer' AND answered_by IS NULL
       ) open
     ),
     'history', (
@@ -44,21 +43,23 @@ BEGIN
         SELECT id, conversation_id, seq, author, author_id, text, provider_id, status, declined, citations, detail,
           answered_by, provider_at, created_at
         FROM messages
-        WHERE tenant_id = of_tenant AND conversation_id = wanted AND author <> 'system'
+        WHERE tenant_id = of_tenant AND conversation_id = asked.id AND author <> 'system'
           AND (author <> 'customer' OR answered_by IS NOT NULL)
         ORDER BY seq DESC LIMIT beside
       ) said
     ),
     'assistant', assistant_of(of_tenant)
-  )::text INTO opened
-  FROM (
+  )::text
+  FROM unnest(wanted) AS asked(id)
+  CROSS JOIN LATERAL (
     SELECT c.tenant_id, c.id, c.channel_id, c.contact_id, p.external_id, p.name AS contact_name, p.locale, c.state,
       c.owner_id, c.language, c.last_seq, c.last_text, c.created_at, c.updated_at
-    FROM conversations c JOIN contacts p ON p.tenant_id = of_tenant AND p.id = c.contact_id
-    WHERE c.tenant_id = of_tenant AND c.id = wanted
+    FROM conversations c JOIN contacts p ON p.tenant_id = c.tenant_id AND p.id = c.contact_id
+    WHERE c.tenant_id = of_tenant AND c.id = asked.id OFFSET 0
   ) talk
-  JOIN channels ch ON ch.tenant_id = of_tenant AND ch.id = talk.channel_id;
-  RETURN opened;
+  CROSS JOIN LATERAL (
+    SELECT kind, settings FROM channels WHERE tenant_id = of_tenant AND id = talk.channel_id OFFSET 0
+  ) ch;
 END $$;
 
 -- What a job of this kind wants read for it when its lane is claimed, as JSON; NULL for nothing. For "inbox" that
@@ -306,11 +307,14 @@ BEGIN
   RETURN QUERY
   SELECT held.n, held.talk, held.state, later.after,
     CASE WHEN new_messages[held.n] = ANY(added) THEN new_messages[held.n] END, held.seq, next.job,
-    CASE WHEN next.job IS NOT NULL THEN open_conversation(of_tenant, held.talk, beside) END, NULL::json
+    talk.opened, NULL::json
   FROM unnest(numbers, talks, states, seqs) AS held(n, talk, state, seq)
   LEFT JOIN unnest(later_talks, laters) AS later(talk, after) ON later.talk = held.talk
   LEFT JOIN unnest(turns, turn_lanes) AS next(job, lane)
-    ON next.lane = 'conversation:' || held.talk AND next.lane = ANY(taken);
+    ON next.lane = 'conversation:' || held.talk AND next.lane = ANY(taken)
+  LEFT JOIN open_conversations(
+    of_tenant, ARRAY(SELECT substr(lane, 14)::uuid FROM unnest(taken) AS lane), beside
+  ) talk ON talk.id = held.talk;
   place := NULL; ended := end_jobs(ARRAY(SELECT endings[n] FROM unnest(numbers) AS n), owners);
   RETURN NEXT;
 END $$;
@@ -382,7 +386,7 @@ BEGIN
         RETURNING id INTO turn;
         IF places > 0 AND take_lane(turn_lane, turn, holder, lease) THEN
           places := places - 1;
-          opened := open_conversation(of_tenant, talks[i], beside);
+          SELECT talk.opened INTO opened FROM open_conversations(of_tenant, talks[i:i], beside) talk;
         ELSE
           turn := NULL;
         END IF;
@@ -446,34 +450,35 @@ BEGIN
     WITH ORDINALITY AS question (vector, model, dimension, words, stems, number);
 END $$;
 
--- A delivery as whoever makes its call needs it, as JSON; started: the call may be made now.
-CREATE FUNCTION describe_delivery(
-  of_tenant uuid, of_message uuid, started boolean, outcome_wait double precision
-) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+-- Deliveries as whoever makes their calls needs them, as JSON; `begun` are those whose call may be made now.
+CREATE FUNCTION describe_deliveries(of_tenant uuid, wanted uuid[], begun uuid[], outcome_wait double precision)
+RETURNS TABLE (message uuid, described text) LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
-DECLARE
-  described text;
 BEGIN
-  SELECT row_to_json(delivery)::text INTO described FROM (
+  RETURN QUERY
+  SELECT delivery.message, row_to_json(delivery)::text FROM (
     SELECT d.message_id AS message, d.part, d.round, d.attempts, d.created_at, d.repeated,
-      describe_delivery.started,
+      d.message_id = ANY(begun) AS started,
       coalesce(extract(epoch FROM d.started_at - now())::float8 + outcome_wait, 0) AS wait,
       m.conversation_id AS conversation, m.text, m.citations, c.language, m.detail, p.external_id,
-      coalesce(p.phone, '') AS phone, row_to_json(ch) AS channel, (
-        SELECT coalesce(h.provider_at, h.created_at) FROM messages h
-        WHERE h.tenant_id = of_tenant AND h.conversation_id = m.conversation_id AND h.author = 'customer'
-        ORDER BY h.seq DESC LIMIT 1
-      ) AS heard_at
-    FROM deliveries d
-    JOIN messages m ON m.tenant_id = of_tenant AND m.id = d.message_id
-    JOIN conversations c ON c.tenant_id = of_tenant AND c.id = m.conversation_id
-    JOIN contacts p ON p.tenant_id = of_tenant AND p.id = c.contact_id
-    JOIN (
+      coalesce(p.phone, '') AS phone, heard.at AS heard_at, row_to_json(ch) AS channel
+    FROM unnest(wanted) AS asked(message)
+    CROSS JOIN LATERAL (
+      SELECT * FROM deliveries WHERE tenant_id = of_tenant AND message_id = asked.message OFFSET 0) d
+    CROSS JOIN LATERAL (
+      SELECT * FROM messages WHERE tenant_id = of_tenant AND id = asked.message OFFSET 0) m
+    CROSS JOIN LATERAL (
+      SELECT * FROM conversations WHERE tenant_id = of_tenant AND id = m.conversation_id OFFSET 0) c
+    CROSS JOIN LATERAL (SELECT * FROM contacts WHERE tenant_id = of_tenant AND id = c.contact_id OFFSET 0) p
+    CROSS JOIN LATERAL (
       SELECT tenant_id, id, kind, name, settings, status, created_at FROM channels
-    ) ch ON ch.tenant_id = of_tenant AND ch.id = m.channel_id
-    WHERE d.tenant_id = of_tenant AND d.message_id = of_message
+      WHERE tenant_id = of_tenant AND id = m.channel_id OFFSET 0) ch
+    LEFT JOIN LATERAL (
+      SELECT coalesce(h.provider_at, h.created_at) AS at FROM messages h
+      WHERE h.tenant_id = of_tenant AND h.conversation_id = m.conversation_id AND h.author = 'customer'
+      ORDER BY h.seq DESC LIMIT 1
+    ) heard ON true
   ) delivery;
-  RETURN described;
 END $$;
 
 -- Deliveries whose call may be made from now on. Whoever makes the call says so first: after a crash it is known
@@ -483,21 +488,18 @@ CREATE FUNCTION begin_deliveries(of_tenant uuid, wanted uuid[], outcome_wait dou
 RETURNS TABLE (message uuid, begun text) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
-  held uuid[];
   ready uuid[];
 BEGIN
   PERFORM set_config('metachat.tenant', of_tenant::text, true);
-  SELECT array_agg(message_id), array_agg(message_id) FILTER (
+  SELECT array_agg(message_id) FILTER (
     WHERE started_at IS NULL OR started_at <= now() - make_interval(secs => outcome_wait)
-  ) INTO held, ready FROM (
+  ) INTO ready FROM (
     SELECT message_id, started_at FROM deliveries WHERE tenant_id = of_tenant AND message_id = ANY(wanted)
     ORDER BY message_id FOR UPDATE
   ) due;
   UPDATE deliveries SET started_at = now(), repeated = repeated + (started_at IS NOT NULL)::int
   WHERE tenant_id = of_tenant AND message_id = ANY(ready);
-  RETURN QUERY
-  SELECT due.id, describe_delivery(of_tenant, due.id, coalesce(due.id = ANY(ready), false), outcome_wait)
-  FROM unnest(held) AS due(id);
+  RETURN QUERY SELECT * FROM describe_deliveries(of_tenant, wanted, coalesce(ready, '{}'), outcome_wait);
 END $$;
 
 -- An answer each, to all of its messages or to none; drafts end either way. `endings` are the jobs that end with
@@ -591,10 +593,10 @@ BEGIN
   END IF;
 
   RETURN QUERY
-  SELECT new_messages[held.n], held.seq, held.status, carrier.job,
-    CASE WHEN carrier.job IS NOT NULL THEN describe_delivery(of_tenant, carrier.message, true, 0) END, NULL::json
+  SELECT new_messages[held.n], held.seq, held.status, carrier.job, ready.described, NULL::json
   FROM unnest(numbers, seqs, statuses) AS held(n, seq, status)
-  LEFT JOIN unnest(carriers, begins) AS carrier(job, message) ON carrier.message = new_messages[held.n];
+  LEFT JOIN unnest(carriers, begins) AS carrier(job, message) ON carrier.message = new_messages[held.n]
+  LEFT JOIN describe_deliveries(of_tenant, begins, begins, 0) ready ON ready.message = new_messages[held.n];
   IF cardinality(endings) > 0 THEN
     message := NULL; delivery := NULL; begun := NULL; ended := end_jobs(endings, owners);
     RETURN NEXT;
@@ -667,7 +669,8 @@ BEGIN
       VALUES (of_tenant, new_messages[i], at, CASE WHEN delivery IS NOT NULL THEN now() END);
       IF delivery IS NOT NULL THEN
         places := places - 1;
-        begun := describe_delivery(of_tenant, new_messages[i], true, 0);
+        SELECT ready.described INTO begun
+        FROM describe_deliveries(of_tenant, new_messages[i:i], new_messages[i:i], 0) ready;
       END IF;
     END IF;
     RETURN NEXT;
@@ -764,11 +767,11 @@ BEGIN
   END LOOP;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION assistant_of, open_conversation, bring, claim_each, end_jobs, take_lane, place_message,
-  receive_messages, receive_each, search_passages, describe_delivery, begin_deliveries, answer_conversations,
+REVOKE EXECUTE ON FUNCTION assistant_of, open_conversations, bring, claim_each, end_jobs, take_lane, place_message,
+  receive_messages, receive_each, search_passages, describe_deliveries, begin_deliveries, answer_conversations,
   answer_each, end_deliveries FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION assistant_of, open_conversation, bring, claim_each, end_jobs, take_lane, place_message,
-  receive_messages, receive_each, search_passages, describe_delivery, begin_deliveries, answer_conversations,
+GRANT EXECUTE ON FUNCTION assistant_of, open_conversations, bring, claim_each, end_jobs, take_lane, place_message,
+  receive_messages, receive_each, search_passages, describe_deliveries, begin_deliveries, answer_conversations,
   answer_each, end_deliveries TO metachat_worker;
-GRANT EXECUTE ON FUNCTION assistant_of, open_conversation, search_passages, describe_delivery,
+GRANT EXECUTE ON FUNCTION assistant_of, open_conversations, search_passages, describe_deliveries,
   begin_deliveries, answer_conversations, answer_each TO metachat_app;

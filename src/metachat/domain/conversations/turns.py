@@ -33,7 +33,7 @@ _STREAMED = ("webchat", "test")
 
 
 class Opened(msgspec.Struct):
-    """What a turn begins with, as `open_conversation` gives it.
+    """What a turn begins with, as `open_conversations` gives it.
 
     assistant is what the tenant has settled of it, None where that is nothing.
     """
@@ -67,7 +67,7 @@ def read_opened(opened: str) -> Opened:
 async def open_all(scope: Scope, ids: Collection[ConversationId]) -> dict[ConversationId, Opened]:
     """Read what turns begin with; a conversation that is not there is absent."""
     rows = await scope.db.all(together.OPEN, tenant=scope.tenant, ids=list(ids), beside=HISTORY_LENGTH)
-    return {row["id"]: read_opened(row["opened"]) for row in rows if row["opened"] is not None}
+    return {row["id"]: read_opened(row["opened"]) for row in rows}
 
 
 async def gather(scope: Scope, id: ConversationId) -> Gathered | None:

@@ -29,7 +29,7 @@ def answer(answers: int) -> str:
     return _ANSWER_EACH if answers <= FEW else _ANSWER_ALL
 
 
-OPEN = "SELECT id, open_conversation(:tenant, id, :beside) AS opened FROM unnest(:ids::uuid[]) AS id"
+OPEN = "SELECT id, opened FROM open_conversations(:tenant, :ids::uuid[], :beside)"
 
 _ANSWER = f"""
 SELECT * FROM {{step}}(:tenant, :now, :places, :holder, :lease,
