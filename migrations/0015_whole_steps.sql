@@ -3,7 +3,8 @@
 -- transaction), so that it can commit by itself.
 -- In plain statements over all messages of a step, what they found kept in arrays: one large statement takes long
 -- to begin. For a message or two there are loops beside them (receive_each, answer_each), which begin faster and
--- take longer where there are many. Rows that others hold too are locked in the order of their ids or names. OFFSET 0 keeps the planner at looking rows up one by one.
+-- take longer where there are many. Rows that others hold too are locked in the order of their ids or names.
+-- OFFSET 0 keeps the planner at looking rows up one by one.
 -- Where a step ends a job, it leaves the job's lane with it unless more is due there; where it adds the next job,
 -- it takes that job's lane for the worker that has a place for it (`places`), so that nobody has to claim it.
 
@@ -62,14 +63,10 @@ BEGIN
   ) ch;
 END $$;
 
--- What a job of this kind wants read for it when its lane is claimed, as JSON; NULL for nothing. For "inbox" that
--- is what waits in its lane, two updates at most, with their channels as they are now.
-CREATE FUNCTION bring(kind text, of_tenant uuid, of_lane text) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+-- What waits in an inbox lane, two updates at most, with their channels as they are now, as JSON.
+CREATE FUNCTION waiting_updates(of_tenant uuid, of_lane text) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 BEGIN
-  IF bring.kind IS DISTINCT FROM 'inbox' THEN
-    RETURN NULL;
-  END IF;
   PERFORM set_config('metachat.tenant', of_tenant::text, true);
   RETURN (
     SELECT json_agg(json_build_object(
@@ -87,6 +84,12 @@ BEGIN
     ) ch
   );
 END $$;
+
+-- What a job wants read for it when its lane is claimed; a plain expression, which costs those nothing that want
+-- nothing.
+CREATE FUNCTION bring(kind text, of_tenant uuid, of_lane text) RETURNS text LANGUAGE sql VOLATILE AS $$
+  SELECT CASE WHEN $1 = 'inbox' THEN waiting_updates($2, $3) END
+$$;
 
 -- Ends jobs whose effect is in this transaction, in lanes that their owners hold; each lane is left with its job
 -- unless more is due there. Gives the jobs that ended, and for each whether its lane was left; NULL for none.
@@ -161,7 +164,8 @@ BEGIN
     RETURN NULL;
   END IF;
   INSERT INTO contacts (tenant_id, id, channel_id, external_id, name, locale, phone)
-  VALUES (of_tenant, new_contact, of_channel, external, given_name, given_locale, nullif(nullif(called, ''), external))
+  VALUES (of_tenant, new_contact, of_channel, external, given_name, given_locale,
+    nullif(nullif(called, ''), external))
   ON CONFLICT (tenant_id, channel_id, external_id) DO NOTHING;
   IF NOT FOUND THEN
     RETURN NULL;
@@ -169,7 +173,8 @@ BEGIN
   INSERT INTO conversations (tenant_id, id, channel_id, contact_id)
   VALUES (of_tenant, new_conversation, of_channel, new_contact);
   INSERT INTO events (tenant_id, kind, subject, data, correlation_id)
-  VALUES (of_tenant, 'conversation.created', new_conversation, jsonb_build_object('channel', of_channel), correlation);
+  VALUES (of_tenant, 'conversation.created', new_conversation, jsonb_build_object('channel', of_channel),
+    correlation);
   RETURN new_conversation;
 END $$;
 
@@ -767,11 +772,11 @@ BEGIN
   END LOOP;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION assistant_of, open_conversations, bring, claim_each, end_jobs, take_lane, place_message,
-  receive_messages, receive_each, search_passages, describe_deliveries, begin_deliveries, answer_conversations,
+REVOKE EXECUTE ON FUNCTION assistant_of, open_conversations, waiting_updates, bring, claim_each, end_jobs,
+  take_lane, place_message, receive_messages, receive_each, search_passages, describe_deliveries, begin_deliveries, answer_conversations,
   answer_each, end_deliveries FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION assistant_of, open_conversations, bring, claim_each, end_jobs, take_lane, place_message,
-  receive_messages, receive_each, search_passages, describe_deliveries, begin_deliveries, answer_conversations,
+GRANT EXECUTE ON FUNCTION assistant_of, open_conversations, waiting_updates, bring, claim_each, end_jobs,
+  take_lane, place_message, receive_messages, receive_each, search_passages, describe_deliveries, begin_deliveries, answer_conversations,
   answer_each, end_deliveries TO metachat_worker;
 GRANT EXECUTE ON FUNCTION assistant_of, open_conversations, search_passages, describe_deliveries,
   begin_deliveries, answer_conversations, answer_each TO metachat_app;

@@ -5,7 +5,7 @@ What they do is written beside them (migrations/0015_whole_steps.sql).
 
 from metachat.domain.channels import SENT_BY_PROVIDERS
 
-WAITING = "SELECT lane, bring('inbox', :tenant, lane) AS brought FROM unnest(:lanes::text[]) AS lane"
+WAITING = "SELECT lane, waiting_updates(:tenant, lane) AS brought FROM unnest(:lanes::text[]) AS lane"
 
 _RECEIVE = """
 SELECT * FROM {step}(:tenant, :now, :longest, :beside, :places, :holder, :lease, :channels::uuid[],
