@@ -773,10 +773,10 @@ BEGIN
 END $$;
 
 REVOKE EXECUTE ON FUNCTION assistant_of, open_conversations, waiting_updates, bring, claim_each, end_jobs,
-  take_lane, place_message, receive_messages, receive_each, search_passages, describe_deliveries, begin_deliveries, answer_conversations,
-  answer_each, end_deliveries FROM PUBLIC;
+  take_lane, place_message, receive_messages, receive_each, search_passages, describe_deliveries,
+  begin_deliveries, answer_conversations, answer_each, end_deliveries FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION assistant_of, open_conversations, waiting_updates, bring, claim_each, end_jobs,
-  take_lane, place_message, receive_messages, receive_each, search_passages, describe_deliveries, begin_deliveries, answer_conversations,
-  answer_each, end_deliveries TO metachat_worker;
+  take_lane, place_message, receive_messages, receive_each, search_passages, describe_deliveries,
+  begin_deliveries, answer_conversations, answer_each, end_deliveries TO metachat_worker;
 GRANT EXECUTE ON FUNCTION assistant_of, open_conversations, search_passages, describe_deliveries,
   begin_deliveries, answer_conversations, answer_each TO metachat_app;
