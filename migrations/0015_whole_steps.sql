@@ -464,7 +464,8 @@ BEGIN
   SELECT delivery.message, row_to_json(delivery)::text FROM (
     SELECT d.message_id AS message, d.part, d.round, d.attempts, d.created_at, d.repeated,
       d.message_id = ANY(begun) AS started,
-      coalesce(extract(epoch FROM d.started_at - now())::float8 + outcome_wait, 0) AS wait,
+      CASE WHEN d.message_id = ANY(begun) THEN 0
+        ELSE greatest(extract(epoch FROM d.started_at - now())::float8 + outcome_wait, 0.5) END AS wait,
       m.conversation_id AS conversation, m.text, m.citations, c.language, m.detail, p.external_id,
       coalesce(p.phone, '') AS phone, heard.at AS heard_at, row_to_json(ch) AS channel
     FROM unnest(wanted) AS asked(message)
@@ -488,7 +489,8 @@ END $$;
 
 -- Deliveries whose call may be made from now on. Whoever makes the call says so first: after a crash it is known
 -- that there may have been one. Where one may have been before, it is repeated only after its provider had the
--- time to tell.
+-- time to tell, and after we have heard what it told: statuses that wait in the inbox since a moment ago, as after a
+-- time without workers, are understood first (for five minutes at most, should one be stuck).
 CREATE FUNCTION begin_deliveries(of_tenant uuid, wanted uuid[], outcome_wait double precision)
 RETURNS TABLE (message uuid, begun text) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
@@ -497,7 +499,11 @@ DECLARE
 BEGIN
   PERFORM set_config('metachat.tenant', of_tenant::text, true);
   SELECT array_agg(message_id) FILTER (
-    WHERE started_at IS NULL OR started_at <= now() - make_interval(secs => outcome_wait)
+    WHERE started_at IS NULL OR started_at <= now() - interval '5 minutes'
+      OR (started_at <= now() - make_interval(secs => outcome_wait) AND NOT EXISTS (
+        SELECT FROM inbox WHERE inbox.state = 'new' AND inbox.kind = 'status' AND inbox.tenant_id = of_tenant
+          AND inbox.received_at < now() - interval '1 second' AND inbox.received_at > due.started_at
+      ))
   ) INTO ready FROM (
     SELECT message_id, started_at FROM deliveries WHERE tenant_id = of_tenant AND message_id = ANY(wanted)
     ORDER BY message_id FOR UPDATE

@@ -113,6 +113,32 @@ async def test_a_worker_killed_between_acceptance_and_commit(shop: Shop, told: b
     assert row["detail"].get("repeated", 0) == copies - 1
 
 
+async def test_what_was_told_while_no_worker_was_there_is_heard_before_anything_is_repeated(
+    shop: Shop,
+) -> None:
+    async with shop.worker():
+        id = await shop.greeted()
+    shop.meta.fails("slow_after", seconds=60, times=1)
+    message = await shop.answers(id, "Survives")
+    async with worker_process(shop) as worker:
+        await shop.received(2, ANA, within=30)
+        os.kill(worker.pid, signal.SIGKILL)
+        await worker.wait()
+    (told, *_) = await shop.until("SELECT lane FROM inbox WHERE state = 'new' AND kind = 'status'")
+    # Longer than a provider needs to tell; and another worker is slow to understand what it told.
+    await asyncio.sleep(1.5)
+    await shop.rows(
+        "INSERT INTO lanes (lane, leased_by, leased_until)"
+        " VALUES ($1, 'other:1:x.1', now() + interval '4 s') ON CONFLICT (lane)"
+        " DO UPDATE SET leased_by = excluded.leased_by, leased_until = excluded.leased_until",
+        told["lane"],
+    )
+    async with shop.worker(outcome_wait=0.5):
+        row = await shop.came_to(message, "sent", within=30)
+    assert shop.at_phones()[1:] == ["Survives"]
+    assert "repeated" not in row["detail"]
+
+
 async def test_what_meta_took_is_noted_though_the_database_was_away(shop: Shop) -> None:
     async with shop.worker():
         id = await shop.greeted()
