@@ -70,12 +70,12 @@ BEGIN
   PERFORM set_config('metachat.tenant', of_tenant::text, true);
   RETURN (
     SELECT json_agg(json_build_object(
-      'id', waiting.id, 'channel_kind', channel_kind, 'kind', waiting.kind,
+      'id', waiting.id, 'channel_kind', channel_kind,
       'payload', translate(encode(payload, 'base64'), E'\n', ''),
-      'correlation_id', correlation_id, 'received_at', received_at, 'channel', row_to_json(ch)
+      'correlation_id', correlation_id, 'channel', row_to_json(ch)
     ) ORDER BY waiting.id)::text
     FROM (
-      SELECT id, channel_kind, channel_id, kind, payload, correlation_id, received_at FROM inbox
+      SELECT id, channel_kind, channel_id, payload, correlation_id FROM inbox
       WHERE lane = of_lane AND state = 'new' ORDER BY id LIMIT 2
     ) waiting
     CROSS JOIN LATERAL (
@@ -499,11 +499,12 @@ DECLARE
 BEGIN
   PERFORM set_config('metachat.tenant', of_tenant::text, true);
   SELECT array_agg(message_id) FILTER (
-    WHERE started_at IS NULL OR started_at <= now() - interval '5 minutes'
-      OR (started_at <= now() - make_interval(secs => outcome_wait) AND NOT EXISTS (
+    WHERE started_at IS NULL OR (
+      started_at <= now() - make_interval(secs => outcome_wait) AND (
+        started_at <= now() - make_interval(secs => outcome_wait) - interval '5 minutes' OR NOT EXISTS (
         SELECT FROM inbox WHERE inbox.state = 'new' AND inbox.kind = 'status' AND inbox.tenant_id = of_tenant
           AND inbox.received_at < now() - interval '1 second' AND inbox.received_at > due.started_at
-      ))
+      )))
   ) INTO ready FROM (
     SELECT message_id, started_at FROM deliveries WHERE tenant_id = of_tenant AND message_id = ANY(wanted)
     ORDER BY message_id FOR UPDATE
@@ -530,9 +531,7 @@ DECLARE
   rooms uuid[];
   seqs bigint[];
   statuses text[];
-  carried uuid[];
   carriers bigint[];
-  taken text[];
   begins uuid[];
 BEGIN
   PERFORM set_config('metachat.tenant', of_tenant::text, true);
@@ -785,4 +784,4 @@ GRANT EXECUTE ON FUNCTION assistant_of, open_conversations, waiting_updates, bri
   take_lane, place_message, receive_messages, receive_each, search_passages, describe_deliveries,
   begin_deliveries, answer_conversations, answer_each, end_deliveries TO metachat_worker;
 GRANT EXECUTE ON FUNCTION assistant_of, open_conversations, search_passages, describe_deliveries,
-  begin_deliveries, answer_conversations, answer_each TO metachat_app;
+  answer_conversations, answer_each TO metachat_app;

@@ -139,6 +139,18 @@ async def test_what_was_told_while_no_worker_was_there_is_heard_before_anything_
     assert "repeated" not in row["detail"]
 
 
+async def test_however_long_the_wait_is_set_it_is_kept(shop: Shop) -> None:
+    async with shop.worker():
+        id = await shop.greeted()
+    message = await shop.answers(id, "Once")
+    await shop.rows("UPDATE deliveries SET started_at = now() - interval '6 minutes'")
+    async with shop.worker(outcome_wait=600) as platform:
+        delivery = await platform.office.start(shop.tenant, message.id)
+    assert not delivery.started
+    assert 200 < delivery.wait <= 240
+    assert "Once" not in shop.at_phones()
+
+
 async def test_what_meta_took_is_noted_though_the_database_was_away(shop: Shop) -> None:
     async with shop.worker():
         id = await shop.greeted()
