@@ -17,7 +17,6 @@ import asyncpg
 from metachat.foundation.connecting import Plans, connect
 from metachat.foundation.errors import Unavailable
 from metachat.foundation.ids import TenantId
-from metachat.foundation.log import log
 from metachat.foundation.pool import Pool
 from metachat.foundation.realtime import Announces
 
@@ -100,7 +99,6 @@ class Database:
     def __init__(self, pool: Pool, announcer: Announces | None) -> None:
         self._pool = pool
         self._plans: WeakKeyDictionary[asyncpg.Connection, _Age] = WeakKeyDictionary()
-        self._ends: set[asyncio.Task[None]] = set()
         self.announcer = announcer
 
     @classmethod
@@ -133,11 +131,6 @@ class Database:
         Without a tenant it sees no tenant's rows at all. Raises DatabaseAway.
         """
         return _Opened(self, "BEGIN" if tenant is None else _begin_for(tenant), credential)
-
-    def reading(self, tenant: TenantId | None = None) -> AbstractAsyncContextManager[Transaction]:
-        """Open a transaction that changes nothing: its end is not waited for. Raises DatabaseAway."""
-        begin = "BEGIN" if tenant is None else _begin_for(tenant)
-        return _Opened(self, begin, None, self._ends)
 
     def statement(self) -> AbstractAsyncContextManager[Transaction]:
         """Run statements that each commit by themselves, which saves round trips; they see no tenant's rows.
@@ -198,21 +191,14 @@ class _Age:
 class _Opened:
     """One transaction, from BEGIN to COMMIT; begin None lets each statement commit by itself."""
 
-    __slots__ = ("_begin", "_credential", "_database", "_ends", "_transaction")
+    __slots__ = ("_begin", "_credential", "_database", "_transaction")
 
     _transaction: Transaction
 
-    def __init__(
-        self,
-        database: Database,
-        begin: str | None,
-        credential: str | None,
-        ends: "set[asyncio.Task[None]] | None" = None,
-    ) -> None:
+    def __init__(self, database: Database, begin: str | None, credential: str | None) -> None:
         self._database = database
         self._begin = begin
         self._credential = credential
-        self._ends = ends
 
     async def __aenter__(self) -> Transaction:
         connection = await self._database.take()
@@ -237,11 +223,6 @@ class _Opened:
         if error is not None:
             await self._failed(error)
             return
-        if self._ends is not None:
-            end = asyncio.create_task(self._end_reading(connection))
-            self._ends.add(end)
-            end.add_done_callback(self._ends.discard)
-            return
         if self._begin is not None:
             try:
                 await connection.execute("COMMIT")
@@ -250,15 +231,6 @@ class _Opened:
                 raise
         self._database.give(connection)
         self._transaction.committed(self._database.announcer)
-
-    async def _end_reading(self, connection: asyncpg.Connection) -> None:
-        # Nothing was changed: a connection that breaks now loses nothing, and is not lent again.
-        try:
-            await _undo(connection, "COMMIT")
-        except (*_AWAY, asyncpg.InterfaceError) as error:
-            log.info("a connection broke after it was read from", error=type(error).__name__)
-        finally:
-            self._database.give(connection)
 
     async def _failed(self, error: BaseException) -> None:
         """Undo everything and give the connection back; raises DatabaseAway where that is what happened."""

@@ -18,7 +18,7 @@ from metachat.foundation.queue.model import (
     tenant_of,
 )
 from metachat.foundation.queue.running import Handler
-from metachat.foundation.queue.store import dead, debounce, enqueue, finish, note_ended, replay
+from metachat.foundation.queue.store import dead, debounce, enqueue, finish, replay
 from metachat.foundation.queue.succession import Succession, ending, note_over
 
 __all__ = [
@@ -38,7 +38,6 @@ __all__ = [
     "ending",
     "enqueue",
     "finish",
-    "note_ended",
     "note_over",
     "owner_name",
     "replay",

@@ -50,7 +50,7 @@ class Ready:
         taken: dict[str, UUID | None] = {}
         while queue and len(taken) < count:
             busy, _, name, group = heapq.heappop(queue)
-            if not self._has_room(group):
+            if not self.has_room(*group):
                 continue
             lane, _ = self._lanes[group].popitem(last=False)
             taken[lane] = group[0]
@@ -68,13 +68,9 @@ class Ready:
 
     def has_room(self, tenant: UUID | None, sort: str) -> bool:
         """Tell whether one more lane of a sort may begin for a tenant."""
-        return self._has_room((tenant, sort))
-
-    def _has_room(self, group: Group) -> bool:
-        sort = group[1]
         if sort in self._at_once:
-            return _may_begin(self._at_once[sort], self._working[sort], self._held[group])
-        return _may_begin(self._places, self._working.total(), self._busy[group[0]])
+            return _may_begin(self._at_once[sort], self._working[sort], self._held[tenant, sort])
+        return _may_begin(self._places, self._working.total(), self._busy[tenant])
 
     def begin(self, lane: str, tenant: UUID | None) -> None:
         """Count a lane as at work."""

@@ -95,7 +95,7 @@ class Reception:
         alone = [(job, waiting[0]) for job, waiting in found if len(waiting) == 1]
         return [one for each in alone if (one := self._plain(*each)) is not None]
 
-    def _plain(self, job: Job, row: "_Waiting") -> _Plain | None:
+    def _plain(self, job: Job, row: _Waiting) -> _Plain | None:
         channel = row.channel
         provider = self._providers.get(row.channel_kind)
         if channel.status != "active" or provider is None:
@@ -111,7 +111,7 @@ class Reception:
         return _Plain(job, row.id, row.correlation_id, read[0], text, detail_of(read[0]), quiet)
 
 
-def _waiting(brought: str | None) -> "list[_Waiting]":
+def _waiting(brought: str | None) -> list[_Waiting]:
     return _updates.decode(brought) if brought else []
 
 
