@@ -26,6 +26,9 @@ class Heard:
     def announce(self, topic: str, data: Mapping[str, Any], patience: float = 0) -> None:
         self.events.append((topic, dict(data)))
 
+    def letter(self, topic: str, data: Mapping[str, Any]) -> None:
+        """Nothing may be sent any other way."""
+
     def offer(self, topic: str, take: Any) -> None:
         """Nobody here takes anything."""
 

@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.conftest import Databases
 from tests.hooks import meta
 from tests.hooks.conftest import Shop
 
 from metachat.domain.channels import inbox
 from metachat.domain.channels.inbox import Post, Update
 from metachat.foundation.db import Database, DatabaseAway, Transaction
+from metachat.foundation.realtime import Announces
 from metachat.web.hooks import Intake, Overloaded
 from metachat.web.hooks.door import HookDoor
 from metachat.web.hooks.intake import Bounds
@@ -25,6 +27,11 @@ class Counting:
         self.transactions = 0
         self.gate = asyncio.Event()
         self.gate.set()
+
+    @property
+    def announcer(self) -> Announces | None:
+        """Whoever tells of what was stored."""
+        return self.database.announcer
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Transaction]:
@@ -114,8 +121,8 @@ async def test_when_the_database_is_away_nobody_is_told_that_all_is_well(
 ) -> None:
     real = inbox.take_in
 
-    async def away(db: Transaction, posts: Sequence[Post]) -> None:
-        await real(db, posts)
+    async def away(db: Transaction, posts: Sequence[Post], announcer: Announces | None = None) -> None:
+        await real(db, posts, announcer)
         raise DatabaseAway("gone before it told of the commit")
 
     monkeypatch.setattr(inbox, "take_in", away)
@@ -201,3 +208,54 @@ async def test_bodies_are_held_within_a_limit(shop: Shop) -> None:
     opened.set()
     assert sorted(await asyncio.gather(*slow)) == [200, 200, 200, 503, 503]
     assert await ask(9_000) == 200
+
+
+async def _calm(store: Intake, *posts: Post) -> None:
+    for one in posts:
+        await asyncio.sleep(0.02)
+        await store.store(one)
+
+
+async def test_one_that_comes_alone_is_told_of_at_once_and_durable_when_acknowledged(
+    shop: Shop, databases: Databases
+) -> None:
+    # Tests elsewhere wait for no disk.
+    waiting = f"{databases.app}&synchronous_commit=on"
+    database = await Database.open(waiting, announcer=shop.platform.announcer)
+    store = intake(database)
+    async with asyncio.timeout(10):
+        while not shop.platform.listener.connected:
+            await asyncio.sleep(0.01)
+    async with shop.platform.listener.subscribe("wake") as wakes:
+        for number in range(10):
+            (before,) = await shop.rows("SELECT pg_current_wal_insert_lsn() AS lsn")
+            await _calm(store, post(shop, f"k{number}", lane=f"inbox:{number}"))
+            # Nothing else waits for the disk here: what was not flushed by it would not be for a while.
+            (after,) = await shop.rows("SELECT pg_current_wal_flush_lsn() > $1 AS flushed", before["lsn"])
+            assert after["flushed"]
+            told = await wakes.next(within=5)
+            assert told == {"lane": f"inbox:{number}", "tenant": str(shop.tenant)}
+    assert shop.platform.announcer.sent == 0
+    await database.close()
+    jobs = await shop.rows("SELECT lane, kind, tenant_id FROM jobs ORDER BY id")
+    assert [tuple(job.values()) for job in jobs] == [
+        (f"inbox:{number}", "inbox", shop.tenant) for number in range(10)
+    ]
+
+
+async def test_one_that_comes_alone_is_kept_once(shop: Shop) -> None:
+    store = intake(shop.platform.database)
+    malformed = Update("broken", "malformed", "inbox:x", b"?", error="no JSON")
+    broken = Post("whatsapp", shop.channel.id, shop.tenant, (malformed,))
+    await _calm(store, post(shop, "one"), post(shop, "one"), broken, broken)
+    rows = [(row["dedupe_key"], row["state"], row["error"]) for row in await shop.inbox()]
+    assert rows == [("one", "new", None), ("broken", "unparsed", "no JSON")]
+    assert len(await shop.rows("SELECT FROM jobs")) == 1
+
+
+async def test_whose_news_somebody_here_sees_first_goes_the_usual_way(shop: Shop) -> None:
+    announcer, seen = shop.platform.announcer, list[Any]()
+    announcer.offer("wake", lambda news: seen.append(news) is None)
+    await _calm(intake(shop.platform.database), post(shop, "one"))
+    assert [list(news["lanes"]) for news in seen] == [["inbox:x"]]
+    assert await keys(shop) == ["one"]

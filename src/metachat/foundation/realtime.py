@@ -41,6 +41,12 @@ class Announces(Protocol):
     def offer(self, topic: str, take: Callable[[Mapping[str, Any]], bool] | None) -> None:
         """Show a topic's events to somebody in this process first; what they take goes no further."""
 
+    def letter(self, topic: str, data: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Give the channel and payload of a NOTIFY that a transaction may send itself instead of announcing.
+
+        Only one that does not wait for the disk. None where it must be announced.
+        """
+
 
 class Listens(Protocol):
     """The receiving end, one a process."""
@@ -93,6 +99,13 @@ class Announcer:
             self._offers.pop(topic, None)
         else:
             self._offers[topic] = take
+
+    def letter(self, topic: str, data: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Give the channel and payload of one event; None where somebody in this process sees it first."""
+        if topic in self._offers:
+            return None
+        (channel,), (payload,) = _pack([(topic, data)])
+        return channel, payload
 
     def announce(self, topic: str, data: Mapping[str, Any], patience: float = 0) -> None:
         """Send an event soon; when the buffer is full it is dropped, and listeners are told so."""

@@ -12,6 +12,9 @@ from metachat.foundation.db import Database, DatabaseAway
 from metachat.foundation.errors import Unavailable
 from metachat.foundation.log import log
 
+# So many seconds without an update are calm.
+_CALM = 0.01
+
 
 class Overloaded(Unavailable):
     """More arrives than can be stored just now; deliver again shortly."""
@@ -56,6 +59,7 @@ class Intake:
         self._rows = 0
         self._bytes = 0
         self._writer: asyncio.Task[None] | None = None
+        self._last = 0.0
 
     async def store(self, post: Post) -> None:
         """Return once all of it is durable; raises Overloaded, DatabaseAway, when it may be so or not.
@@ -131,7 +135,12 @@ class Intake:
 
     async def _keep(self, posts: list[Post]) -> None:
         async with asyncio.timeout(self._bounds.patience), self._database.statement() as db:
-            await inbox.take_in(db, posts)
+            await inbox.take_in(db, posts, self._database.announcer if self._calm() else None)
+
+    def _calm(self) -> bool:
+        # One that comes alone gets to its worker sooner by a second commit, which many would have to pay for.
+        before, self._last = self._last, asyncio.get_running_loop().time()
+        return self._last - before > _CALM
 
 
 def _away(error: Exception) -> Unavailable:

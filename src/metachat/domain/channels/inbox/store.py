@@ -10,6 +10,7 @@ from metachat.foundation.clock import now
 from metachat.foundation.db import Transaction
 from metachat.foundation.ids import TenantId
 from metachat.foundation.queue import store as jobs
+from metachat.foundation.realtime import Announces
 
 KEPT_DAYS = 30
 TAKEN_AT_ONCE = 100
@@ -19,6 +20,13 @@ TAKE_IN = """
 SELECT lane, tenant FROM take_in(:channel_kinds::text[], :channels::uuid[], :tenants::uuid[], :keys::text[],
   :kinds::text[], :lanes::text[], :payloads::bytea[], :errors::text[], :correlations::text[])
 """
+
+# One by itself, and its news with it; both wait for the disk afterwards.
+TAKE_IN_ONE = """
+SELECT take_in_one(:channel_kind, :channel, :tenant, :key, :kind, :lane, :payload, :error, :correlation,
+  :news_channel, :news)
+"""
+MAKE_DURABLE = "SELECT make_durable()"
 
 # The lane's lease keeps other workers away; the lock makes a worker that lost it wait, and then find none.
 WAITING = """
@@ -41,8 +49,17 @@ DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE received_at < :before 
 """
 
 
-async def take_in(db: Transaction, posts: Sequence[Post]) -> None:
-    """Keep everything of these requests; what was delivered before changes nothing."""
+async def take_in(db: Transaction, posts: Sequence[Post], announcer: Announces | None = None) -> None:
+    """Keep everything of these requests; what was delivered before changes nothing.
+
+    With an announcer, the worker of a single update hears of it by its own transaction, before it is durable;
+    this returns after. The connection's statements must then commit by themselves.
+    """
+    if announcer is not None and len(posts) == len(posts[0].updates) == 1:
+        letter = announcer.letter("wake", {"lane": posts[0].updates[0].lane, "tenant": posts[0].tenant})
+        if letter is not None:
+            await _take_in_one(db, posts[0], letter)
+            return
     rows: list[tuple[Post, Update]] = [(post, update) for post in posts for update in post.updates]
     woken = await db.all(
         TAKE_IN,
@@ -61,6 +78,17 @@ async def take_in(db: Transaction, posts: Sequence[Post]) -> None:
         lanes.setdefault(row["tenant"], []).append(row["lane"])
     for tenant, of_tenant in lanes.items():
         jobs.wake_all(db, of_tenant, tenant)
+
+
+async def _take_in_one(db: Transaction, post: Post, letter: tuple[str, str]) -> None:
+    (update,) = post.updates
+    await db.value(
+        TAKE_IN_ONE,
+        channel_kind=post.channel_kind, channel=post.channel, tenant=post.tenant, key=update.key,
+        kind=update.kind, lane=update.lane, payload=update.payload, error=update.error,
+        correlation=post.correlation, news_channel=letter[0], news=letter[1],
+    )  # fmt: skip
+    await db.execute(MAKE_DURABLE)
 
 
 async def waiting(db: Transaction, lane: str, limit: int = TAKEN_AT_ONCE) -> list[Row]:
