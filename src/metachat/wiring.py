@@ -18,7 +18,7 @@ from metachat.domain.conversations import arrivals
 from metachat.domain.conversations.attachments import sweeping
 from metachat.domain.conversations.deliveries import failing
 from metachat.domain.conversations.together.arrivals import Reception
-from metachat.domain.knowledge import Embedder, Passage
+from metachat.domain.knowledge import Embedder
 from metachat.domain.knowledge.embedding.bundled import BundledEmbedder
 from metachat.foundation import key_records, simulated
 from metachat.foundation.blobs import DiskBlobs
@@ -104,7 +104,7 @@ class Platform:
     @cached_property
     def reception(self) -> Reception:
         """What takes in what providers delivered."""
-        return Reception(self.database, self.providers)
+        return Reception(self.database, self.providers, self._foresee)
 
     @cached_property
     def answerers(self) -> Mapping[str, Answerer]:
@@ -169,18 +169,17 @@ class Platform:
             await sender.close()
 
     def search_of(self, tenant: TenantId) -> assistant.Search:
-        """The search in a tenant's documents; the question is embedded outside of the transaction."""
+        """The search in a tenant's documents."""
+        return self.searches.of(tenant)
 
-        async def search(question: str, language: str | None) -> list[Passage]:
-            query = await knowledge.prepare(self.embedder, question, language=language)
-            return await self.lookups.find(tenant, query)
-
-        return search
+    def _foresee(self, tenant: TenantId, text: str) -> None:
+        if (asked := assistant.foreseeable(text)) is not None:
+            self.searches.foresee(tenant, *asked)
 
     @cached_property
-    def lookups(self) -> knowledge.Lookups:
-        """What searches together for turns that search at the same time."""
-        return knowledge.Lookups(self.database)
+    def searches(self) -> knowledge.Searches:
+        """What searches for turns, together for those that search at the same time."""
+        return knowledge.Searches(self.embedder, knowledge.Lookups(self.database))
 
     def profile_of(self, tenant: TenantId, settled: Mapping[str, Any] | None) -> Profile:
         """A tenant's assistant as it was found settled."""

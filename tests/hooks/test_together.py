@@ -1,5 +1,6 @@
 """What many people write at once is taken in together, and comes out as if each had come alone."""
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,8 +13,10 @@ from tests.hooks.test_arrivals import told
 from metachat.domain import channels, conversations
 from metachat.domain.conversations import arrivals
 from metachat.domain.conversations.together import store
+from metachat.domain.conversations.together.arrivals import Reception
 from metachat.foundation.ids import ConversationId, TenantId
 from metachat.foundation.queue import Job
+from metachat.foundation.queue import store as queue
 from metachat.foundation.scope import open_scope
 from metachat.wiring import PROVIDERS
 
@@ -119,6 +122,25 @@ async def test_together_is_as_alone(
     assert together == one_by_one
     assert in_a_loop == one_by_one
     assert 0 < len(set(rest)) < 4 * PEOPLE  # in both, together and alone were gone
+
+
+@pytest.mark.parametrize(("quiet", "people", "heard"), [(0, 2, 2), (1.5, 2, 0), (0, 3, 0)])
+async def test_what_is_about_to_be_asked_is_told_early_and_in_calm_only(
+    shop: Shop, quiet: float, people: int, heard: int
+) -> None:
+    async with open_scope(shop.platform.database, shop.tenant, actor="test") as scope:
+        settings = {**shop.channel.settings, "quiet_seconds": quiet}
+        await channels.configure(scope, shop.channel.id, name="W", settings=settings, status="active")
+    foreseen: list[tuple[TenantId, str]] = []
+    shop.reception = Reception(shop.worker, PROVIDERS, lambda tenant, text: foreseen.append((tenant, text)))
+    for person in range(people):
+        await shop.deliver(told(meta.message(f"question {person}", f"38591000{person:04}")))
+    lanes = [row["lane"] for row in await shop.rows("SELECT lane FROM jobs")]
+    async with shop.worker.transaction() as db:
+        _, jobs = await queue.claim(db, "me:1:1.1", dict.fromkeys(lanes, shop.tenant), 60)
+    await asyncio.gather(*(shop.take_in(job) for of_lane in jobs.values() for job in of_lane))
+    assert len(await shop.messages()) == people
+    assert sorted(foreseen) == [(shop.tenant, f"question {person}") for person in range(heard)]
 
 
 async def test_one_that_the_database_refuses_harms_no_other(shop: Shop) -> None:

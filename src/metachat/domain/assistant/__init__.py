@@ -2,6 +2,7 @@
 
 from metachat.domain.assistant.actions import (
     Search,
+    foreseeable,
     health,
     health_totals,
     profile,
@@ -50,6 +51,7 @@ __all__ = [
     "Text",
     "Turn",
     "Usage",
+    "foreseeable",
     "health",
     "health_totals",
     "profile",

@@ -76,6 +76,15 @@ async def respond(
     return speech.answer(language, declined=declined)
 
 
+def foreseeable(text: str) -> tuple[str, str | None] | None:
+    """What `respond` will search for where this is all that somebody asks, and in which language.
+
+    None where that depends on what was said before.
+    """
+    language = languages.detect(text)
+    return (text, language) if _stands_alone(text, language) else None
+
+
 async def profile(scope: Scope, key: Keyring) -> Profile:
     """Tells how the tenant's assistant presents itself; key unseals its provider's key."""
     return await store.profile(scope, key)
@@ -147,12 +156,15 @@ async def _retrieve(question: Question, language: str, search: Search, speech: "
 
 
 def _standing_alone(question: Question) -> str:
-    # "And to Austria?" means nothing without the question before it.
-    written_in = languages.detect(question.text) or "en"
-    if len(words.content_words(question.text[:_LONGEST_LOOK], written_in)) >= _FEWEST_WORDS_ALONE:
+    if _stands_alone(question.text, languages.detect(question.text)):
         return question.text
     before = [turn.text for turn in question.history if turn.author == "customer"]
     return "\n".join([*before[-1:], question.text])
+
+
+def _stands_alone(text: str, language: str | None) -> bool:
+    # "And to Austria?" means nothing without the question before it.
+    return len(words.content_words(text[:_LONGEST_LOOK], language or "en")) >= _FEWEST_WORDS_ALONE
 
 
 async def _speak(request: AnswerRequest, answerer: Answerer, speech: "_Speech") -> None:

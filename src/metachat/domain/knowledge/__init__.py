@@ -27,6 +27,7 @@ from metachat.domain.knowledge.model import (
     Section,
 )
 from metachat.domain.knowledge.search import Query, find_passages, prepare, search
+from metachat.domain.knowledge.searches import Searches
 
 __all__ = [
     "Chunk",
@@ -39,6 +40,7 @@ __all__ = [
     "PassageNotFound",
     "Query",
     "Received",
+    "Searches",
     "Section",
     "Vector",
     "add",

@@ -1,6 +1,6 @@
 """The job "inbox" for many lanes at once: what customers write becomes messages, in one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from metachat.foundation.clock import now
 from metachat.foundation.db import Database, DatabaseAway
 from metachat.foundation.errors import Refusal
 from metachat.foundation.gathering import FAULTS, Gathering, by_tenant, step
-from metachat.foundation.ids import ConversationId, MessageId, uuid7
+from metachat.foundation.ids import ConversationId, MessageId, TenantId, uuid7
 from metachat.foundation.queue import Job, Succession, ending, note_over, tenant_of
 from metachat.foundation.queue.store import wake
 from metachat.foundation.scope import Scope
@@ -57,9 +57,16 @@ class Reception:
     Plain is a lane with one message in it, without a file, of somebody with one name, known or new.
     """
 
-    def __init__(self, database: Database, providers: Mapping[str, Provider]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        providers: Mapping[str, Provider],
+        foreseen: Callable[[TenantId, str], None] = lambda tenant, text: None,
+    ) -> None:
+        """Hear with `foreseen` what is about to be asked, while it is being stored; only in calm."""
         self._database = database
         self._providers = providers
+        self._foreseen = foreseen
         self._gathering: Gathering[Job, bool] = Gathering(self._take_in_together, writers=2)
 
     async def take_in(self, job: Job) -> None:
@@ -82,9 +89,16 @@ class Reception:
                     scope = Scope(tenant, db, now(), "worker")
                     plain = await self._plain_of(scope, own)
                     if plain:
+                        self._foresee(tenant, plain)
                         turns = kept.enter_context(Succession(plain[0].job, "conversation", len(plain)))
                         done |= await _receive(scope, plain, turns)
         return [job.id in done for job in jobs]
+
+    def _foresee(self, tenant: TenantId, plain: Sequence[_Plain]) -> None:
+        if len(plain) <= store.FEW:
+            for one in plain:
+                if not one.quiet:  # else more may come before anybody answers
+                    self._foreseen(tenant, one.text)
 
     async def _plain_of(self, scope: Scope, jobs: Sequence[Job]) -> list[_Plain]:
         brought = {job.lane: job.brought for job in jobs}
