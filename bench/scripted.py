@@ -104,6 +104,7 @@ def _desk(platform: Platform, answerer: ScriptedAnswerer) -> Desk:
         profile_of=platform.profile_of,
         answerer_of=lambda _profile: answerer,
         begun=platform.courtesy.show,
+        answering=platform.office.foresee,
         ended=platform.courtesy.end,
     )
 

@@ -98,6 +98,7 @@ class Platform:
             answerer_of=self.answerer_of,
             fallback=self.answerers["extractive"],
             begun=self.courtesy.show,
+            answering=self.office.foresee,
             ended=self.courtesy.end,
         )
 
@@ -153,7 +154,7 @@ class Platform:
     def courtesy(self) -> Any:
         """What customers see while their answers are made (conversations.deliveries.courtesy.Courtesy)."""
         courtesy = import_module("metachat.domain.conversations.deliveries.courtesy")
-        return courtesy.Courtesy(self.database, self.senders, self.encryption_key)
+        return courtesy.Courtesy(self.senders, self.encryption_key)
 
     def read_of(self, tenant: TenantId) -> Callable[[str], AsyncIterator[bytes]]:
         """What reads a tenant's files of conversations."""

@@ -1,13 +1,16 @@
 """Answers that are committed together: each to all of its messages or to none, whatever becomes of others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from tests.engine.conftest import Line
 
 from metachat.domain import conversations
 from metachat.domain.conversations import Gathered, Reply, open_all
+from metachat.domain.conversations.deliveries.office import read_begun
 from metachat.domain.conversations.together import store as together
 from metachat.domain.conversations.together.turns import Answers
 from metachat.foundation.db import Database
@@ -88,3 +91,72 @@ async def test_what_came_meanwhile_stays_open(
     assert await _give(Answers(worker_db), jobs[first.conversation_id], before, "There.")
     after = await line.gathered(first.conversation_id)
     assert [message.id for message in after.unanswered] == [later.id]
+
+
+class Room:
+    """A worker with places for whatever comes next; it keeps what it is to begin."""
+
+    lease = 60.0
+
+    def __init__(self) -> None:
+        self.begun: list[Job] = []
+
+    def keep(self, sort: str, tenant: UUID | None, count: int) -> int:
+        return count
+
+    def fill(self, sort: str, tenant: UUID | None, kept: int, jobs: Sequence[Job]) -> None:
+        self.begun += jobs
+
+    def doubt(self) -> None:
+        raise AssertionError("nothing was in doubt")
+
+
+@pytest.mark.parametrize("few", [0, 1000], ids=["statements", "loop"])
+async def test_a_delivery_begins_with_what_reading_it_would_tell(
+    open_line: OpenLine, worker_db: Database, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "FEW", few)
+    line, room = await open_line(quiet_seconds=0, number_limit=7), Room()
+    ids = []
+    for who, at in (("ana", None), ("ben", datetime(2026, 3, 1, tzinfo=UTC))):
+        ids.append((await line.writes("Where is it?", who, at=at)).conversation_id)
+    await line.rows("UPDATE contacts SET phone = '385911' WHERE external_id = 'ben'")
+    await line.rows("UPDATE conversations SET language = 'hr' WHERE id = $1", ids[0])
+    jobs = await _jobs(line, worker_db, ids)
+    for job in jobs.values():
+        job.lease.places = room
+    answers, replies = Answers(worker_db), (
+        Reply("here", citations=[{"chunk_id": 1}], detail={"choices": ["a"]}), Reply("there", language="de"),
+    )  # fmt: skip
+    for id, reply in zip(ids, replies, strict=True):
+        assert await answers.give(jobs[id], await line.gathered(id), MessageId(uuid7()), reply)
+    assert [job.kind for job in room.begun] == ["deliver", "deliver"]
+    for job in room.begun:
+        message = UUID(job.payload["message"])
+        async with open_scope(worker_db, line.tenant, actor="worker") as scope:
+            (row,) = await scope.db.all(
+                "SELECT described FROM describe_deliveries(:tenant, :ids::uuid[], :ids::uuid[], 0)",
+                tenant=line.tenant, ids=[message],
+            )  # fmt: skip
+        assert job.brought is not None
+        assert read_begun(job.brought) == read_begun(row["described"])
+    assert [read_begun(str(job.brought)).text for job in room.begun] == ["here", "there"]
+
+
+async def test_a_turn_begins_with_its_channel_and_what_was_said_before(
+    open_line: OpenLine, worker_db: Database
+) -> None:
+    line = await open_line(quiet_seconds=0)
+    first = await line.writes("Where is it?", "ana")
+    jobs = await _jobs(line, worker_db, [first.conversation_id])
+    before = await line.gathered(first.conversation_id)
+    assert await _give(Answers(worker_db), jobs[first.conversation_id], before, "There.")
+    later = await line.writes("And when?", "ana")
+    after = await line.gathered(first.conversation_id)
+    assert after.channel == line.channel
+    assert [(said.author, said.text) for said in after.history] == [
+        ("customer", "Where is it?"),
+        ("assistant", "There."),
+    ]
+    assert after.history[0].created_at == first.created_at
+    assert after.question == later.text

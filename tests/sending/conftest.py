@@ -132,8 +132,8 @@ class Shop:
     async def worker(self, *, outcome_wait: float = 0.5, **limits: Any) -> AsyncIterator[Platform]:
         """Have a worker at work until this is left."""
         async with open_platform(self.settings, "worker") as platform:
-            begun = platform.courtesy.show
-            platform.__dict__["desk"] = desk(platform.database, Scripted(), begun=begun)
+            begun, answering = platform.courtesy.show, platform.office.foresee
+            platform.__dict__["desk"] = desk(platform.database, Scripted(), begun=begun, answering=answering)
             platform.office.outcome_wait = outcome_wait
             bounds = replace(Limits(sweep=0.3, drain=2), **limits)
             loop = Loop(platform.database, platform.listener, wiring.HANDLERS, platform, bounds)

@@ -58,6 +58,16 @@ async def test_no_limit_costs_nothing(worker_db: Database) -> None:
     assert await Pacer(worker_db).take(()) == Place(given=True)
 
 
+async def test_an_answer_counts_once_against_its_limits(shop: Shop) -> None:
+    await shop.set(number_limit=0.1, pair_pause=100)
+    async with shop.worker():
+        await shop.says(ANA, "How long does delivery take?")
+        await shop.received(1)
+        await shop.until("SELECT FROM messages WHERE author = 'assistant' AND status <> 'queued'")
+    owed = await shop.rows("SELECT due - extract(epoch FROM now())::float8 AS owed FROM paces ORDER BY pause")
+    assert [0 < row["owed"] <= pause for row, pause in zip(owed, (10, 100), strict=True)] == [True, True]
+
+
 async def test_one_person_is_written_to_no_faster_than_meta_allows(shop: Shop) -> None:
     await shop.set(pair_pause=1.5, pair_burst=2)
     shop.meta.rates(pair_seconds=1.4, pair_burst=2)

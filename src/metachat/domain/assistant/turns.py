@@ -16,11 +16,11 @@ from metachat.domain.assistant.actions import Search, note_failures, respond
 from metachat.domain.assistant.drafting import Drafting, drafting
 from metachat.domain.assistant.model import Answer, Answerer, Profile, Question, Turn
 from metachat.domain.assistant.opening import Openings
-from metachat.domain.conversations import Gathered, Message, Opened, Reply
+from metachat.domain.conversations import Gathered, Opened, Reply
 from metachat.domain.conversations.together.turns import Answers
 from metachat.foundation.db import Database, DatabaseAway
 from metachat.foundation.errors import Refusal
-from metachat.foundation.ids import ConversationId, TenantId
+from metachat.foundation.ids import ConversationId, MessageId, TenantId
 from metachat.foundation.log import log
 from metachat.foundation.queue import Job, LeaseLost, finish
 from metachat.foundation.scope import open_scope
@@ -35,8 +35,8 @@ class Desk:
 
     search_of gives the search in a tenant's documents, answerer_of what speaks for a profile. fallback
     speaks where that fails, None for nobody. patience is how many seconds one answer may take, restarts how
-    often one turn begins anew because the customer wrote more. begun hears of each turn that begins, ended of
-    each that is over.
+    often one turn begins anew because the customer wrote more. begun hears of each turn that begins,
+    answering of what is about to be said and under which id, ended of each turn that is over.
     """
 
     database: Database
@@ -48,6 +48,7 @@ class Desk:
     attempts: int = 4
     restarts: int = 2
     begun: Callable[[Gathered], None] | None = None
+    answering: Callable[[Gathered, MessageId], None] | None = None
     ended: Callable[[ConversationId], None] | None = None
 
     @cached_property
@@ -95,6 +96,8 @@ async def _take_turn(job: Job, desk: Desk, tenant: TenantId, id: ConversationId)
         await _quiet(job, gathered.quiet)
     assert outcome is not None, "the last try is not interrupted"
     if isinstance(outcome, Answer) and not outcome.failures:
+        if desk.answering is not None:
+            desk.answering(gathered, draft.id)
         if not await desk.answers.give(job, gathered, draft.id, _reply(outcome)):
             raise LeaseLost(job.lane)
         return
@@ -196,7 +199,7 @@ async def _answer(
     conversation = gathered.conversation
     question = Question(
         text=gathered.question,
-        history=tuple(turn for turn in map(_turn, gathered.history) if turn is not None),
+        history=tuple(Turn(said.author, said.text) for said in gathered.history if said.author != "system"),
         profile=profile,
         language=conversation.language or conversation.locale,
         tenant=conversation.tenant_id,
@@ -217,10 +220,6 @@ async def _answer(
         reason = failure.code if isinstance(failure, Refusal) else "answer_timed_out"
         log.warning("no answer could be made", reason=reason, detail=str(failure)[:300])
         return reason
-
-
-def _turn(message: Message) -> Turn | None:
-    return None if message.author == "system" else Turn(message.author, message.text)
 
 
 def _reply(answer: Answer) -> Reply:

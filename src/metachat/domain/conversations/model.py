@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
+from metachat.domain.channels import Channel, quiet_seconds
 from metachat.foundation.errors import Kind, Refusal
 from metachat.foundation.ids import ChannelId, ContactId, ConversationId, MessageId, TenantId, UserId
 
@@ -23,6 +24,8 @@ _CONTENT = (
     "location", "contacts", "choice", "order", "reply_to", "forwarded", "product", "referral", "reaction",
     "edited", "deleted", "errors", "type", "subtype", "shortened_from", "wordless", "from_app",
 )  # fmt: skip
+# The channels whose readers see an answer grow.
+_STREAMED = ("webchat", "test")
 # What has words, and yet no question in them.
 _UNASKING = ("location", "contacts", "order")
 
@@ -105,18 +108,33 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
-    """What a turn answers: every unanswered message of the customer, and what was said beside them.
+class Said:
+    """Of a message that was said before, what the next answer needs."""
 
-    quiet is how many seconds the customer is given to write more; streamed tells whether they read along
-    while an answer is written.
-    """
+    author: Author
+    text: str
+    provider_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What a turn answers: every unanswered message of the customer, and what was said beside them."""
 
     conversation: Conversation
+    channel: Channel
     unanswered: list[Message]
-    history: list[Message]
-    quiet: float = 0.0
-    streamed: bool = True
+    history: list[Said]
+
+    @property
+    def quiet(self) -> float:
+        """How many seconds the customer is given to write more."""
+        return quiet_seconds(self.channel.kind, self.channel.settings.get("quiet_seconds"))
+
+    @property
+    def streamed(self) -> bool:
+        """Tell whether the customer reads along while an answer is written."""
+        return self.channel.kind in _STREAMED
 
     @property
     def question(self) -> str:
@@ -182,13 +200,30 @@ def clean(text: str) -> str:
     return cleaned
 
 
-def in_order(messages: Iterable[Message]) -> list[Message]:
+class Dated(Protocol):
+    """What tells when it was written."""
+
+    @property
+    def provider_at(self) -> datetime | None:
+        """When its provider says that it was."""
+        ...
+
+    @property
+    def created_at(self) -> datetime:
+        """When it came here."""
+        ...
+
+
+D = TypeVar("D", bound=Dated)
+
+
+def in_order(messages: Iterable[D]) -> list[D]:
     """Put messages, given in the order of their arrival, in the order in which they were written.
 
     A late one moves before everything that was surely written after it; providers tell whole seconds, so
     within one second the order of arrival stands.
     """
-    placed: list[Message] = []
+    placed: list[D] = []
     for message in messages:
         place = len(placed)
         if message.provider_at is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from metachat.domain import events
-from metachat.domain.channels import ChannelKind, quiet_seconds
+from metachat.domain.channels import Channel
 from metachat.domain.conversations import phrases, store, writing
 from metachat.domain.conversations.actions import hand_off
 from metachat.domain.conversations.model import (
@@ -17,6 +17,7 @@ from metachat.domain.conversations.model import (
     Gathered,
     Message,
     Reply,
+    Said,
     in_order,
     preview,
     spoken_language,
@@ -28,8 +29,6 @@ from metachat.foundation.queue import Job, Succession, ending, note_over
 from metachat.foundation.scope import Scope
 
 HISTORY_LENGTH = 20
-# The channels whose readers see an answer grow.
-_STREAMED = ("webchat", "test")
 
 
 class Opened(msgspec.Struct):
@@ -39,10 +38,9 @@ class Opened(msgspec.Struct):
     """
 
     conversation: Conversation
-    kind: ChannelKind
-    quiet: Any
+    channel: Channel
     unanswered: list[Message]
-    history: list[Message]
+    history: list[Said]
     assistant: dict[str, Any] | None
 
     @property
@@ -50,10 +48,8 @@ class Opened(msgspec.Struct):
         """What the assistant has to answer; None when it is silenced or nothing is open."""
         if self.conversation.state != "assistant" or not self.unanswered:
             return None
-        quiet = quiet_seconds(self.kind, self.quiet)
-        streamed = self.kind in _STREAMED
         unanswered, history = in_order(self.unanswered), in_order(self.history)
-        return Gathered(self.conversation, unanswered, history, quiet, streamed=streamed)
+        return Gathered(self.conversation, self.channel, unanswered, history)
 
 
 _opened = msgspec.json.Decoder(Opened)

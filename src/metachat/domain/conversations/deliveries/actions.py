@@ -124,7 +124,7 @@ def _reopened(sender: Sender, delivery: Delivery, closed: WindowClosed) -> tuple
 
 
 async def _call(office: Office, sender: Sender, delivery: Delivery, outgoing: Outgoing) -> str:
-    place = await office.pacer.take(sender.paces(delivery.channel, outgoing))
+    place = await office.place(delivery.message, sender.paces(delivery.channel, outgoing))
     if not place.given:
         await _release(office, delivery)
         raise Postpone(place.wait)

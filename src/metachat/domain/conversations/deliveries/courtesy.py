@@ -1,39 +1,33 @@
 """What a customer sees while their answer is made: their message is marked read, and somebody is typing."""
 
 import asyncio
+import random
 import time
 from collections.abc import Mapping
 
-from metachat.domain import channels
 from metachat.domain.channels import Channel, NotSent, Sender
-from metachat.domain.conversations.model import Conversation, Gathered
-from metachat.foundation.db import Database
+from metachat.domain.conversations.model import Gathered
 from metachat.foundation.errors import Refusal
-from metachat.foundation.ids import ChannelId, ConversationId, TenantId
+from metachat.foundation.ids import ConversationId
 from metachat.foundation.keyring import Keyring
 from metachat.foundation.log import log
-from metachat.foundation.scope import open_scope
 
 # A courtesy: dropped where it would cost an answer its place, or use up what the provider allows.
 _AT_ONCE = 32
 _PER_SECOND = 40
 _PATIENCE = 5.0
-# An answer that is there at once needs no typing before it, and shall not share its way out with it.
-_SOON = 0.25
-# A change of a channel's settings shows after so many seconds.
-_CHANNEL_AGE = 10.0
-_REMEMBERED = 1_000
+# Seconds, from and to: an answer that is there at once needs no typing before it, and shall not share its way
+# out with it. By chance, so that the courtesies of a steady stream do not keep meeting its next answers.
+_SOON = (0.2, 0.3)
 
 
 class Courtesy:
     """Shows it beside the turns of a worker; never waited for, and nothing comes of its failures."""
 
-    def __init__(self, database: Database, senders: Mapping[str, Sender], key: Keyring) -> None:
-        self._database = database
+    def __init__(self, senders: Mapping[str, Sender], key: Keyring) -> None:
         self._senders = senders
         self._key = key
         self._running: set[asyncio.Task[None]] = set()
-        self._channels: dict[ChannelId, tuple[Channel, float]] = {}
         self._answering: set[ConversationId] = set()
         self._second, self._shown = 0, 0
 
@@ -44,7 +38,8 @@ class Courtesy:
         if gathered.streamed or not named or not self._has_place():
             return
         self._answering.add(gathered.conversation.id)
-        task = asyncio.create_task(self._show(gathered.conversation, named[-1]), name="courtesy")
+        showing = self._show(gathered.channel, gathered.conversation.id, named[-1])
+        task = asyncio.create_task(showing, name="courtesy")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -67,26 +62,14 @@ class Courtesy:
         self._shown += 1
         return True
 
-    async def _show(self, conversation: Conversation, provider_id: str) -> None:
-        await asyncio.sleep(_SOON)
+    async def _show(self, channel: Channel, conversation: ConversationId, provider_id: str) -> None:
+        await asyncio.sleep(random.uniform(*_SOON))  # noqa: S311
         try:
             async with asyncio.timeout(_PATIENCE):
-                channel = await self._channel(conversation.tenant_id, conversation.channel_id)
                 sender = self._senders.get(channel.kind)
                 if sender is not None and channel.settings.get("mark_read") is not False:
-                    typing = conversation.id in self._answering
+                    typing = conversation in self._answering
                     await sender.seen(channel, self._key, provider_id, typing=typing)
         except (NotSent, Refusal, TimeoutError) as failure:
-            channel_id = str(conversation.channel_id)
-            log.info("a message was not marked read", reason=str(failure)[:200], channel=channel_id)
-
-    async def _channel(self, tenant: TenantId, id: ChannelId) -> Channel:
-        known = self._channels.get(id)
-        if known is not None and time.monotonic() - known[1] < _CHANNEL_AGE:
-            return known[0]
-        async with open_scope(self._database, tenant, actor="worker") as scope:
-            channel = await channels.find(scope, id)
-        if len(self._channels) >= _REMEMBERED:
-            self._channels.clear()
-        self._channels[id] = (channel, time.monotonic())
-        return channel
+            reason = str(failure)[:200]
+            log.info("a message was not marked read", reason=reason, channel=str(channel.id))

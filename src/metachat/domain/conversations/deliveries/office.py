@@ -6,16 +6,18 @@ from typing import Any
 
 import msgspec
 
-from metachat.domain.channels import Sender
+from metachat.domain.channels import Outgoing, Pace, Sender
 from metachat.domain.conversations import progress
 from metachat.domain.conversations.deliveries import store
 from metachat.domain.conversations.deliveries.model import Delivery
-from metachat.domain.conversations.deliveries.pacing import Pacer
+from metachat.domain.conversations.deliveries.pacing import Pacer, Place
+from metachat.domain.conversations.model import Gathered
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database, Transaction
 from metachat.foundation.gathering import Gathering, by_tenant, step
 from metachat.foundation.ids import MessageId, TenantId
 from metachat.foundation.keyring import Keyring
+from metachat.foundation.prefetch import Prefetch
 from metachat.foundation.queue import Job, ending, note_over, tenant_of
 
 
@@ -50,9 +52,22 @@ class Office:
         self.key = key
         self.read_of = read_of
         self.outcome_wait = outcome_wait
-        self.pacer = Pacer(database)
+        self._pacer = Pacer(database)
+        self._places: Prefetch[MessageId, Place] = Prefetch()
         self._starts: Gathering[tuple[TenantId, MessageId], Delivery | None] = Gathering(self._start)
         self._ends: Gathering[Taken, bool] = Gathering(self._end)
+
+    def foresee(self, gathered: Gathered, message: MessageId) -> None:
+        """Ask early when a message may go that will be sent where this is answered; returns at once."""
+        sender = self.senders.get(gathered.channel.kind)
+        if sender is not None and gathered.channel.status == "active":
+            outgoing = Outgoing(message, to=gathered.conversation.external_id, text="", reference="")
+            paces = sender.paces(gathered.channel, outgoing)
+            self._places.begin(message, lambda: self._pacer.take(paces))
+
+    async def place(self, message: MessageId, paces: tuple[Pace, ...]) -> Place:
+        """Tell when a message, or its next part, may go."""
+        return await self._places.take(message) or await self._pacer.take(paces)
 
     async def start(self, tenant: TenantId, message: MessageId) -> Delivery | None:
         """Mark durably that a call is about to be made; None when the message needs none any more."""
