@@ -143,6 +143,27 @@ async def test_what_is_about_to_be_asked_is_told_early_and_in_calm_only(
     assert sorted(foreseen) == [(shop.tenant, f"question {person}") for person in range(heard)]
 
 
+async def test_what_is_said_to_a_person_is_not_searched_for(shop: Shop) -> None:
+    async with open_scope(shop.platform.database, shop.tenant, actor="test") as scope:
+        settings = {**shop.channel.settings, "quiet_seconds": 0}
+        await channels.configure(scope, shop.channel.id, name="W", settings=settings, status="active")
+    foreseen: list[str] = []
+    shop.reception = Reception(shop.worker, PROVIDERS, lambda _tenant, text: foreseen.append(text))
+
+    async def writes(*texts: str) -> None:
+        for text in texts:
+            await shop.deliver(told(meta.message(text)))
+            await shop.work()
+
+    await writes("one")
+    await shop.rows("UPDATE conversations SET state = 'assigned'")
+    await writes("two", "three", "four")
+    await shop.rows("UPDATE conversations SET state = 'assistant'")
+    await writes("five", "six")
+    # What has changed shows with the next message only.
+    assert foreseen == ["one", "two", "six"]
+
+
 async def test_one_that_the_database_refuses_harms_no_other(shop: Shop) -> None:
     await shop.rows(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "

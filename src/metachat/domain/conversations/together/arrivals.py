@@ -24,6 +24,8 @@ from metachat.foundation.queue import Job, Succession, ending, note_over, tenant
 from metachat.foundation.queue.store import wake
 from metachat.foundation.scope import Scope
 
+_REMEMBERED = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class _Plain:
@@ -36,6 +38,11 @@ class _Plain:
     text: str
     detail: dict[str, Any]
     quiet: float
+
+    @property
+    def customer(self) -> tuple[UUID, str]:
+        """Who writes: a name within a channel."""
+        return self.inbound.channel, self.inbound.external_id
 
 
 class _Waiting(msgspec.Struct):
@@ -67,6 +74,8 @@ class Reception:
         self._database = database
         self._providers = providers
         self._foreseen = foreseen
+        # Who talked to people when they last wrote: nobody searches for what they write next.
+        self._with_people: set[tuple[UUID, str]] = set()
         self._gathering: Gathering[Job, bool] = Gathering(self._take_in_together, writers=2)
 
     async def take_in(self, job: Job) -> None:
@@ -91,14 +100,26 @@ class Reception:
                     if plain:
                         self._foresee(tenant, plain)
                         turns = kept.enter_context(Succession(plain[0].job, "conversation", len(plain)))
-                        done |= await _receive(scope, plain, turns)
+                        rows = await _receive(scope, plain, turns)
+                        self._learn(plain, rows)
+                        done |= note_over(scope.db, [one.job for one in plain], rows)
         return [job.id in done for job in jobs]
 
     def _foresee(self, tenant: TenantId, plain: Sequence[_Plain]) -> None:
         if len(plain) <= store.FEW:
             for one in plain:
-                if not one.quiet:  # else more may come before anybody answers
+                # With a quiet time, more may come before anybody answers.
+                if not one.quiet and one.customer not in self._with_people:
                     self._foreseen(tenant, one.text)
+
+    def _learn(self, plain: Sequence[_Plain], rows: Sequence[Mapping[str, Any]]) -> None:
+        for row in rows:
+            if row["place"] is not None:
+                customer = plain[row["place"] - 1].customer
+                if row["state"] == "assistant":
+                    self._with_people.discard(customer)
+                elif len(self._with_people) < _REMEMBERED:
+                    self._with_people.add(customer)
 
     async def _plain_of(self, scope: Scope, jobs: Sequence[Job]) -> list[_Plain]:
         brought = {job.lane: job.brought for job in jobs}
@@ -129,7 +150,7 @@ def _waiting(brought: str | None) -> list[_Waiting]:
     return _updates.decode(brought) if brought else []
 
 
-async def _receive(scope: Scope, plain: Sequence[_Plain], turns: Succession) -> set[int]:
+async def _receive(scope: Scope, plain: Sequence[_Plain], turns: Succession) -> list[dict[str, Any]]:
     inbound = [one.inbound for one in plain]
     over = ending(one.job for one in plain)
     rows = await scope.db.all(
@@ -159,7 +180,7 @@ async def _receive(scope: Scope, plain: Sequence[_Plain], turns: Succession) -> 
         elif row["state"] == "assistant":
             wake(scope.db, f"conversation:{id}", scope.tenant, row["after"])
     turns.begin(scope.db, begun)
-    return note_over(scope.db, [one.job for one in plain], rows)
+    return rows
 
 
 def _message(id: ConversationId, plain: _Plain, message: UUID, seq: int, at: datetime) -> Message:
