@@ -14,10 +14,11 @@ import asyncpg
 from bench.result import Result
 from metachat import worker
 from metachat.foundation import migrations, queue
+from metachat.foundation.announcing import Announcer
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId, uuid7
 from metachat.foundation.queue import Job, Limits, Loop
-from metachat.foundation.realtime import Announcer, Listener
+from metachat.foundation.realtime import Listener
 from metachat.operations.local.postgres import Cluster
 
 LANES, EACH = 3000, 10

@@ -12,9 +12,9 @@ from bench.chat_site import ChatSite, chat_site
 from bench.crowd import Guest
 from bench.result import Result
 from metachat.domain import conversations
+from metachat.foundation.announcing import Announcer
 from metachat.foundation.db import Database
 from metachat.foundation.ids import ChannelId
-from metachat.foundation.realtime import Announcer
 from metachat.foundation.scope import open_scope
 from metachat.foundation.settings import Secret
 from metachat.web.chat.visitors import Tokens, Visitor

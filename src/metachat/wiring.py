@@ -21,6 +21,7 @@ from metachat.domain.conversations.together.arrivals import Reception
 from metachat.domain.knowledge import Embedder
 from metachat.domain.knowledge.embedding.bundled import BundledEmbedder
 from metachat.foundation import key_records, simulated
+from metachat.foundation.announcing import Announcer
 from metachat.foundation.blobs import DiskBlobs
 from metachat.foundation.db import Database, Plans
 from metachat.foundation.ids import DocumentId, TenantId
@@ -28,7 +29,7 @@ from metachat.foundation.keyring import Keyring
 from metachat.foundation.outbound import Outbound
 from metachat.foundation.queue import Job
 from metachat.foundation.rates import Rates
-from metachat.foundation.realtime import Announcer, Listener
+from metachat.foundation.realtime import Listener
 from metachat.foundation.settings import Secret, Settings
 
 # Child processes that read documents at the same time; each may take a core and some hundred MB.

@@ -18,11 +18,12 @@ from metachat.domain.assistant import Answerer, AnswerRequest, Claim, Final, Pie
 from metachat.domain.assistant.turns import Desk, take_turn
 from metachat.domain.channels import Channel
 from metachat.domain.knowledge import Passage
+from metachat.foundation.announcing import Announcer
 from metachat.foundation.db import Database
 from metachat.foundation.ids import DocumentId, TenantId, uuid7
 from metachat.foundation.queue import Limits as QueueLimits
 from metachat.foundation.queue import Loop
-from metachat.foundation.realtime import Announcer, Listener
+from metachat.foundation.realtime import Listener
 from metachat.foundation.scope import open_scope
 from metachat.foundation.settings import Secret
 from metachat.web.chat import ChatDoor, Limits

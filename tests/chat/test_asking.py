@@ -10,9 +10,10 @@ from tests.conftest import Databases
 
 from metachat.domain import conversations
 from metachat.domain.assistant import ModelFailed
+from metachat.foundation.announcing import Announcer
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId
-from metachat.foundation.realtime import Announcer, Listener
+from metachat.foundation.realtime import Listener
 from metachat.foundation.scope import open_scope
 from metachat.web.chat import ask
 from metachat.web.chat.asking import AssistantFailed, NoAnswerInTime

@@ -13,9 +13,9 @@ from tests.conftest import Databases
 from metachat.domain import channels, conversations
 from metachat.domain.channels import Channel, ChannelKind, Inbound
 from metachat.domain.conversations import Gathered, Message
+from metachat.foundation.announcing import Announcer
 from metachat.foundation.db import Database
 from metachat.foundation.ids import ConversationId, TenantId
-from metachat.foundation.realtime import Announcer
 from metachat.foundation.scope import open_scope
 
 

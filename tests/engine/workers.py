@@ -12,9 +12,10 @@ from tests.chat import house
 from metachat.domain.assistant import AnswerRequest, Claim, Final, Piece, Source, Usage
 from metachat.domain.assistant.turns import Desk, leave_to_people, take_turn
 from metachat.foundation import log
+from metachat.foundation.announcing import Announcer
 from metachat.foundation.db import Database
 from metachat.foundation.queue import Limits, Loop
-from metachat.foundation.realtime import Announcer, Listener
+from metachat.foundation.realtime import Listener
 
 
 @asynccontextmanager

@@ -12,9 +12,10 @@ import pytest
 from tests.conftest import Databases
 
 from metachat.foundation import queue
+from metachat.foundation.announcing import Announcer
 from metachat.foundation.db import Database
 from metachat.foundation.queue import Job, Limits, Loop
-from metachat.foundation.realtime import Announcer, Listener
+from metachat.foundation.realtime import Listener
 
 QUICK = Limits(
     in_flight=50,

@@ -9,13 +9,14 @@ import pytest
 from tests.queue.conftest import QUICK, Site, eventually
 
 from metachat.foundation import log, queue
+from metachat.foundation.announcing import Announcer
 from metachat.foundation.clock import now
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId, uuid7
 from metachat.foundation.queue import GiveUp, Job, LeaseLost, Limits, Postpone, Retry
 from metachat.foundation.queue.model import back_off, describe
 from metachat.foundation.queue.ready import Ready
-from metachat.foundation.realtime import Announcer, Listener
+from metachat.foundation.realtime import Listener
 
 
 async def test_a_job_runs_with_what_it_was_given(site: Site):

@@ -6,9 +6,10 @@ import signal
 import sys
 
 from metachat.foundation import log, queue
+from metachat.foundation.announcing import Announcer
 from metachat.foundation.db import Database
 from metachat.foundation.queue import Job, Limits, Loop
-from metachat.foundation.realtime import Announcer, Listener
+from metachat.foundation.realtime import Listener
 
 
 async def effect(job: Job, database: Database) -> None:

@@ -10,8 +10,9 @@ import asyncpg
 import pytest
 from tests.conftest import Databases
 
+from metachat.foundation.announcing import Announcer, pack
 from metachat.foundation.db import Database
-from metachat.foundation.realtime import LOST, Announcer, Listener, Subscription, _pack
+from metachat.foundation.realtime import LOST, Listener, Subscription
 
 
 @pytest.fixture
@@ -221,4 +222,4 @@ async def test_a_thousand_readers_cost_a_few_kilobytes_each(listener: Listener):
 @pytest.mark.parametrize("topic", ["", "Wake", "a b", ":x", "x" * 30])
 def test_a_topic_must_name_its_channel(topic: str):
     with pytest.raises(ValueError, match="not a topic"):
-        _pack([(topic, {})])
+        pack([(topic, {})])

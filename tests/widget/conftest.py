@@ -16,8 +16,9 @@ from tests.chat import house
 from tests.conftest import Databases
 
 from metachat.domain.channels import Channel
+from metachat.foundation.announcing import Announcer
 from metachat.foundation.db import Database
-from metachat.foundation.realtime import Announcer, Listener
+from metachat.foundation.realtime import Listener
 from metachat.web import widget
 from metachat.web.app import Dispatcher
 from metachat.web.chat import ChatDoor

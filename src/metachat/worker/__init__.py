@@ -8,11 +8,11 @@ import signal
 import uvloop
 
 from metachat import wiring
+from metachat.foundation.announcing import Announcer
 from metachat.foundation.db import Database
 from metachat.foundation.garbage import spare_what_is_loaded
 from metachat.foundation.log import configure, log
 from metachat.foundation.queue import Limits, Loop
-from metachat.foundation.realtime import Announcer
 from metachat.foundation.settings import Settings
 from metachat.worker.measuring import Measuring
 from metachat.worker.scraped import scraped

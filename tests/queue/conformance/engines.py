@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
+from metachat.foundation.announcing import Announcer
 from metachat.foundation.db import Database
 from metachat.foundation.queue import Broker, Lanes
-from metachat.foundation.realtime import Announcer, Listener
+from metachat.foundation.realtime import Listener
 
 
 @dataclass(frozen=True)
