@@ -150,19 +150,52 @@ async def _unless_more_comes(
     job: Job, desk: Desk, gathered: Gathered, draft: Drafting, answer: Coroutine[Any, Any, Answer | str]
 ) -> Answer | str | None:
     """Gives the answer; None when it was dropped, since there is more to answer and nothing was said yet."""
-    answering = asyncio.create_task(answer)
-    tasks: list[asyncio.Task[Any]] = [answering]
+    watch = _Watch(_more_comes(job, desk, gathered, draft), draft)
+    # Many an answer is there before anybody writes more; what comes all the same is not forgotten.
+    begin = asyncio.get_running_loop().call_later(_UNWATCHED, watch.begin)
     try:
-        # Many an answer is there before anybody writes more; what comes all the same is not forgotten.
-        await asyncio.wait(tasks, timeout=_UNWATCHED)
-        if not answering.done():
-            tasks.append(asyncio.create_task(_more_comes(job, desk, gathered, draft)))
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return await answering if answering.done() or draft.text else None
+        return await answer
+    except asyncio.CancelledError:
+        if watch.drops():
+            return None
+        raise
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        begin.cancel()
+        await watch.end()
+
+
+class _Watch:
+    """Interrupts the task that it was made in when more comes before anything was said."""
+
+    def __init__(self, more: Coroutine[Any, Any, None], draft: Drafting) -> None:
+        self._more = more
+        self._draft = draft
+        self._interrupted = asyncio.current_task()
+        self._watching: asyncio.Task[None] | None = None
+        self._dropped = False
+
+    def begin(self) -> None:
+        """Look for more from now on."""
+        self._watching = asyncio.create_task(self._look(), name="more comes")
+
+    async def _look(self) -> None:
+        await self._more
+        if self._interrupted is not None and not self._draft.text:
+            self._dropped = self._interrupted.cancel()
+
+    def drops(self) -> bool:
+        """Tell whether this interrupted the task, and nobody else did."""
+        task = self._interrupted
+        return self._dropped and task is not None and task.uncancel() == 0
+
+    async def end(self) -> None:
+        """Interrupt nothing any more."""
+        self._interrupted = None
+        if self._watching is None:
+            self._more.close()
+        else:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
 
 
 async def _more_comes(job: Job, desk: Desk, gathered: Gathered, draft: Drafting) -> None:

@@ -1,6 +1,6 @@
 """The post office of a worker: what it sends with, and the starts and ends of its sendings, in batches."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,10 +60,14 @@ class Office:
     def foresee(self, gathered: Gathered, message: MessageId) -> None:
         """Ask early when a message may go that will be sent where this is answered; returns at once."""
         sender = self.senders.get(gathered.channel.kind)
-        if sender is not None and gathered.channel.status == "active":
+        if sender is None or gathered.channel.status != "active":
+            return
+
+        def ask() -> Awaitable[Place]:
             outgoing = Outgoing(message, to=gathered.conversation.external_id, text="", reference="")
-            paces = sender.paces(gathered.channel, outgoing)
-            self._places.begin(message, lambda: self._pacer.take(paces))
+            return self._pacer.take(sender.paces(gathered.channel, outgoing))
+
+        self._places.begin(message, ask)
 
     async def place(self, message: MessageId, paces: tuple[Pace, ...]) -> Place:
         """Tell when a message, or its next part, may go."""
