@@ -97,6 +97,7 @@ class Room:
     """A worker with places for whatever comes next; it keeps what it is to begin."""
 
     lease = 60.0
+    calm = True
 
     def __init__(self) -> None:
         self.begun: list[Job] = []

@@ -19,7 +19,7 @@ from metachat.domain.conversations.together.arrivals import Reception
 from metachat.foundation.db import Database
 from metachat.foundation.ids import TenantId
 from metachat.foundation.queue import Job, store
-from metachat.foundation.queue.model import Lease
+from metachat.foundation.queue.model import Lease, Places
 from metachat.foundation.scope import open_scope
 from metachat.foundation.settings import load
 from metachat.web.app import create_app
@@ -43,6 +43,7 @@ class Shop:
     channel: Channel
     client: httpx.AsyncClient
     superuser: str
+    places: Places | None = None
 
     @cached_property
     def reception(self) -> Reception:
@@ -110,7 +111,7 @@ class Shop:
                 lane=lane,
             )
         for row in found:
-            lease = Lease(lane, "me:1:1.1")
+            lease = Lease(lane, "me:1:1.1", places=self.places)
             job = Job(row["id"], lane, row["kind"], self.tenant, row["payload"], 0, 0, None, lease)
             if row["kind"] == "late":
                 await arrivals.try_again(job, self.worker)

@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 from tests.hooks import meta
@@ -124,9 +125,30 @@ async def test_together_is_as_alone(
     assert 0 < len(set(rest)) < 4 * PEOPLE  # in both, together and alone were gone
 
 
-@pytest.mark.parametrize(("quiet", "people", "heard"), [(0, 2, 2), (1.5, 2, 0), (0, 3, 0)])
+class Worker:
+    """A worker without a place for whatever comes next."""
+
+    lease = 60.0
+
+    def __init__(self, *, calm: bool) -> None:
+        self.calm = calm
+
+    def keep(self, sort: str, tenant: UUID | None, count: int) -> int:
+        return 0
+
+    def fill(self, sort: str, tenant: UUID | None, kept: int, jobs: Sequence[Job]) -> None:
+        assert not jobs
+
+    def doubt(self) -> None:
+        raise AssertionError("nothing was in doubt")
+
+
+@pytest.mark.parametrize(
+    ("calm", "quiet", "people", "heard"),
+    [(True, 0, 2, 2), (True, 1.5, 2, 0), (True, 0, 3, 0), (False, 0, 2, 0)],
+)
 async def test_what_is_about_to_be_asked_is_told_early_and_in_calm_only(
-    shop: Shop, quiet: float, people: int, heard: int
+    shop: Shop, calm: bool, quiet: float, people: int, heard: int
 ) -> None:
     async with open_scope(shop.platform.database, shop.tenant, actor="test") as scope:
         settings = {**shop.channel.settings, "quiet_seconds": quiet}
@@ -138,7 +160,10 @@ async def test_what_is_about_to_be_asked_is_told_early_and_in_calm_only(
     lanes = [row["lane"] for row in await shop.rows("SELECT lane FROM jobs")]
     async with shop.worker.transaction() as db:
         _, jobs = await queue.claim(db, "me:1:1.1", dict.fromkeys(lanes, shop.tenant), 60)
-    await asyncio.gather(*(shop.take_in(job) for of_lane in jobs.values() for job in of_lane))
+    todo = [job for of_lane in jobs.values() for job in of_lane]
+    for job in todo:
+        job.lease.places = Worker(calm=calm)
+    await asyncio.gather(*map(shop.take_in, todo))
     assert len(await shop.messages()) == people
     assert sorted(foreseen) == [(shop.tenant, f"question {person}") for person in range(heard)]
 
@@ -148,6 +173,7 @@ async def test_what_is_said_to_a_person_is_not_searched_for(shop: Shop) -> None:
         settings = {**shop.channel.settings, "quiet_seconds": 0}
         await channels.configure(scope, shop.channel.id, name="W", settings=settings, status="active")
     foreseen: list[str] = []
+    shop.places = Worker(calm=True)
     shop.reception = Reception(shop.worker, PROVIDERS, lambda _tenant, text: foreseen.append(text))
 
     async def writes(*texts: str) -> None:

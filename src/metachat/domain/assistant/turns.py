@@ -36,7 +36,7 @@ class Desk:
     search_of gives the search in a tenant's documents, answerer_of what speaks for a profile. fallback
     speaks where that fails, None for nobody. patience is how many seconds one answer may take, restarts how
     often one turn begins anew because the customer wrote more. begun hears of each turn that begins,
-    answering of what is about to be said and under which id, ended of each turn that is over.
+    in calm answering of what is about to be said and under which id, ended of each turn that is over.
     """
 
     database: Database
@@ -96,7 +96,7 @@ async def _take_turn(job: Job, desk: Desk, tenant: TenantId, id: ConversationId)
         await _quiet(job, gathered.quiet)
     assert outcome is not None, "the last try is not interrupted"
     if isinstance(outcome, Answer) and not outcome.failures:
-        if desk.answering is not None:
+        if desk.answering is not None and job.calm:
             desk.answering(gathered, draft.id)
         if not await desk.answers.give(job, gathered, draft.id, _reply(outcome)):
             raise LeaseLost(job.lane)

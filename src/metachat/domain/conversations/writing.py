@@ -87,7 +87,7 @@ def _values(scope: Scope, conversation: ConversationId, id: MessageId, reply: Re
 
 # How long news may wait for others, in seconds, where no customer reads along: each round of news wakes every
 # process that listens.
-UNHURRIED = 0.03
+UNHURRIED = 0.08
 
 
 def announced(scope: Scope, message: Message, *, waking: bool = True, patience: float = 0) -> Message:

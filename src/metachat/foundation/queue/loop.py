@@ -33,6 +33,9 @@ from metachat.foundation.queue.running import C, Handler, Runner
 from metachat.foundation.queue.settle import Settler, Then
 from metachat.foundation.realtime import Listens
 
+# So many lanes are under way at most where all is calm.
+_FEW_LANES = 3
+
 
 class Loop(Generic[C]):
     """One worker; any number of them, on any number of hosts, share the work."""
@@ -81,6 +84,11 @@ class Loop(Generic[C]):
     def lease(self) -> float:
         """How long a lane is ours without a sign of life, in seconds."""
         return self._limits.lease
+
+    @property
+    def calm(self) -> bool:
+        """Tell whether hardly anything is under way, so that a guess keeps nobody waiting."""
+        return len(self._lanes) + len(self._ready) <= _FEW_LANES
 
     def keep(self, sort: str, tenant: UUID | None, count: int) -> int:
         """Keep up to so many places for lanes that are about to be taken; those who wait come first."""

@@ -27,6 +27,11 @@ class Places(Protocol):
         """How long a lane is its worker's without a sign of life, in seconds."""
         ...
 
+    @property
+    def calm(self) -> bool:
+        """Tell whether hardly anything is under way, so that a guess keeps nobody waiting."""
+        ...
+
     def keep(self, sort: str, tenant: TenantId | None, count: int) -> int:
         """Keep up to so many places for lanes of a sort, behind those who wait; gives how many."""
         ...
@@ -76,6 +81,11 @@ class Job:
     lease: Lease
     deduped: bool = False
     brought: str | None = None
+
+    @property
+    def calm(self) -> bool:
+        """Tell whether its worker has hardly anything else to do."""
+        return self.lease.places is not None and self.lease.places.calm
 
 
 def tenant_of(job: Job) -> TenantId:

@@ -13,7 +13,7 @@ from metachat.foundation.errors import Unavailable
 from metachat.foundation.log import log
 
 # So many seconds without an update are calm.
-_CALM = 0.01
+_CALM = 0.03
 
 
 class Overloaded(Unavailable):

@@ -106,7 +106,7 @@ class Reception:
         return [job.id in done for job in jobs]
 
     def _foresee(self, tenant: TenantId, plain: Sequence[_Plain]) -> None:
-        if len(plain) <= store.FEW:
+        if len(plain) <= store.FEW and plain[0].job.calm:
             for one in plain:
                 # With a quiet time, more may come before anybody answers.
                 if not one.quiet and one.customer not in self._with_people:
