@@ -17,7 +17,8 @@ from metachat.foundation.ids import ChannelId, TenantId
 from metachat.foundation.scope import open_scope
 
 QUESTION = "What does standard delivery to Germany cost?"
-PAUSE = "0.4"
+# Long enough that a busy machine still sees it in the middle.
+PAUSE = "0.8"
 
 
 @pytest.fixture
