@@ -52,6 +52,21 @@ async def test_a_picture_is_acknowledged_once(shop: Shop) -> None:
     assert all(row["answered_by"] for row in await shop.messages() if row["author"] == "customer")
 
 
+async def test_words_that_come_meanwhile_are_still_to_be_answered(shop: Shop) -> None:
+    # Whether it is the first picture, which is acknowledged, or the next one, which is taken in silence.
+    for question in ("Do you have this in green?", "And in red?"):
+        before = await sends(shop, PICTURE)
+        await sends(shop, {"text": {"body": question}})
+        await answers(shop, before)
+        (talk,) = await shop.rows("SELECT id FROM conversations")
+        async with open_scope(shop.worker, shop.tenant, actor="worker") as scope:
+            after = await conversations.gather(scope, ConversationId(talk["id"]))
+        assert after is not None
+        assert after.question == question
+        await shop.rows("UPDATE messages SET answered_by = id WHERE author = 'customer'")
+    assert len(await said(shop)) == 1
+
+
 @pytest.mark.parametrize("content", [VOICE, ORDER])
 async def test_a_voice_message_or_an_order_is_a_persons(shop: Shop, content: dict[str, Any]) -> None:
     await answers(shop, await sends(shop, PICTURE, content))

@@ -29,7 +29,7 @@ async def acknowledge(scope: Scope, gathered: Gathered) -> None:
         return
     said = await scope.db.one(store.LAST_SAID, tenant=scope.tenant, id=id)
     if said is not None and said["phrase"] == "file_received":
-        await writing.mark_all_answered(scope, id, by=MessageId(said["id"]))
+        await writing.mark_answered(scope, gathered, by=MessageId(said["id"]))
         return
     message = await writing.say(scope, conversation, "file_received")
-    await writing.mark_all_answered(scope, id, by=message.id)
+    await writing.mark_answered(scope, gathered, by=message.id)

@@ -11,6 +11,7 @@ from metachat.domain.conversations import phrases, store
 from metachat.domain.conversations.model import (
     Conversation,
     ConversationNotFound,
+    Gathered,
     Message,
     Reply,
     State,
@@ -118,6 +119,13 @@ async def set_state(scope: Scope, id: ConversationId, state: State, owner: UserI
         await scope.db.execute(store.DROP_DRAFT, **values)
     scope.db.announce(f"conversation:{id}", {"type": "state", "state": state})
     scope.db.announce(f"tenant:{scope.tenant}", {"type": "conversation", "id": str(id)})
+
+
+async def mark_answered(scope: Scope, gathered: Gathered, *, by: MessageId) -> None:
+    """What a turn has gathered is answered by this message; what came since is the next turn's."""
+    answered = [message.id for message in gathered.unanswered]
+    values = {"tenant": scope.tenant, "id": gathered.conversation.id, "answered": answered}
+    await scope.db.execute(store.MARK_ANSWERED, **values, reply=by)
 
 
 async def mark_all_answered(scope: Scope, id: ConversationId, *, by: MessageId) -> None:
