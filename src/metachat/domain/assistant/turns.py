@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -150,7 +150,7 @@ async def _unless_more_comes(
     job: Job, desk: Desk, gathered: Gathered, draft: Drafting, answer: Coroutine[Any, Any, Answer | str]
 ) -> Answer | str | None:
     """Gives the answer; None when it was dropped, since there is more to answer and nothing was said yet."""
-    watch = _Watch(_more_comes(job, desk, gathered, draft), draft)
+    watch = _Watch(lambda: _more_comes(job, desk, gathered, draft), draft)
     # Many an answer is there before anybody writes more; what comes all the same is not forgotten.
     begin = asyncio.get_running_loop().call_later(_UNWATCHED, watch.begin)
     try:
@@ -167,7 +167,7 @@ async def _unless_more_comes(
 class _Watch:
     """Interrupts the task that it was made in when more comes before anything was said."""
 
-    def __init__(self, more: Coroutine[Any, Any, None], draft: Drafting) -> None:
+    def __init__(self, more: Callable[[], Awaitable[None]], draft: Drafting) -> None:
         self._more = more
         self._draft = draft
         self._interrupted = asyncio.current_task()
@@ -179,7 +179,7 @@ class _Watch:
         self._watching = asyncio.create_task(self._look(), name="more comes")
 
     async def _look(self) -> None:
-        await self._more
+        await self._more()
         if self._interrupted is not None and not self._draft.text:
             self._dropped = self._interrupted.cancel()
 
@@ -191,9 +191,7 @@ class _Watch:
     async def end(self) -> None:
         """Interrupt nothing any more."""
         self._interrupted = None
-        if self._watching is None:
-            self._more.close()
-        else:
+        if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
 
