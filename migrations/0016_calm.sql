@@ -1,26 +1,22 @@
 -- What keeps a lone message waiting in calm.
 
--- One update by itself, told of within its own transaction; gives whether it is new. Nobody waits for the disk
+-- One update by itself, told of within its own transaction where it is new. Nobody waits for the disk
 -- here, so that NOTIFY's lock is over at once: whoever acknowledges the update calls make_durable() first. What a
 -- worker makes of it meanwhile is written to the log behind it, and is not durable before it is.
 CREATE FUNCTION take_in_one(
   channel_kind text, channel uuid, tenant uuid, key text, kind text, lane text, payload bytea, error text,
   correlation text, news_channel text, news text
-) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   INSERT INTO inbox (channel_kind, channel_id, tenant_id, dedupe_key, kind, lane, payload, state, error,
     correlation_id)
   VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8 IS NULL THEN 'new' ELSE 'unparsed' END, $8, $9)
   ON CONFLICT (dedupe_key) DO NOTHING;
-  IF NOT FOUND THEN
-    RETURN false;
-  END IF;
-  IF $8 IS NULL THEN
+  IF FOUND AND $8 IS NULL THEN
     INSERT INTO jobs (lane, kind, tenant_id, correlation_id) VALUES ($6, 'inbox', $3, $9);
     PERFORM pg_notify($10, $11);
   END IF;
-  RETURN true;
 END $$;
 
 -- Waits until everything that was committed before is on the disk: this transaction's own record comes after it,
@@ -159,8 +155,8 @@ BEGIN
     status := CASE WHEN held.kind = ANY(sent_by_providers) THEN 'queued' ELSE 'sent' END;
     INSERT INTO messages (tenant_id, id, conversation_id, channel_id, seq, author, text, status, declined,
       citations, detail, correlation_id, created_at)
-    VALUES (of_tenant, new_messages[i], ids[i], held.channel_id, answer_each.seq, 'assistant', texts[i], answer_each.status,
-      declines[i], citation_texts[i]::jsonb, details[i], correlations[i], at);
+    VALUES (of_tenant, new_messages[i], ids[i], held.channel_id, answer_each.seq, 'assistant', texts[i],
+      answer_each.status, declines[i], citation_texts[i]::jsonb, details[i], correlations[i], at);
     UPDATE conversations SET last_seq = answer_each.seq, last_text = previews[i], updated_at = at,
       language = coalesce(languages[i], language)
     WHERE tenant_id = of_tenant AND id = ids[i];

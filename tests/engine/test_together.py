@@ -1,12 +1,13 @@
 """Answers that are committed together: each to all of its messages or to none, whatever becomes of others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 from tests.engine.conftest import Line
+from tests.queue.places import Places
 
 from metachat.domain import conversations
 from metachat.domain.conversations import Gathered, Reply, open_all
@@ -93,31 +94,12 @@ async def test_what_came_meanwhile_stays_open(
     assert [message.id for message in after.unanswered] == [later.id]
 
 
-class Room:
-    """A worker with places for whatever comes next; it keeps what it is to begin."""
-
-    lease = 60.0
-    calm = True
-
-    def __init__(self) -> None:
-        self.begun: list[Job] = []
-
-    def keep(self, sort: str, tenant: UUID | None, count: int) -> int:
-        return count
-
-    def fill(self, sort: str, tenant: UUID | None, kept: int, jobs: Sequence[Job]) -> None:
-        self.begun += jobs
-
-    def doubt(self) -> None:
-        raise AssertionError("nothing was in doubt")
-
-
 @pytest.mark.parametrize("few", [0, 1000], ids=["statements", "loop"])
 async def test_a_delivery_begins_with_what_reading_it_would_tell(
     open_line: OpenLine, worker_db: Database, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(together, "FEW", few)
-    line, room = await open_line(quiet_seconds=0, number_limit=7), Room()
+    line, room = await open_line(quiet_seconds=0, number_limit=7), Places(free=True)
     ids = []
     for who, at in (("ana", None), ("ben", datetime(2026, 3, 1, tzinfo=UTC))):
         ids.append((await line.writes("Where is it?", who, at=at)).conversation_id)

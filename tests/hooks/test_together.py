@@ -2,14 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import UUID
 
 import pytest
 from tests.hooks import meta
 from tests.hooks.conftest import Shop
 from tests.hooks.test_arrivals import told
+from tests.queue.places import Places
 
 from metachat.domain import channels, conversations
 from metachat.domain.conversations import arrivals
@@ -125,24 +125,6 @@ async def test_together_is_as_alone(
     assert 0 < len(set(rest)) < 4 * PEOPLE  # in both, together and alone were gone
 
 
-class Worker:
-    """A worker without a place for whatever comes next."""
-
-    lease = 60.0
-
-    def __init__(self, *, calm: bool) -> None:
-        self.calm = calm
-
-    def keep(self, sort: str, tenant: UUID | None, count: int) -> int:
-        return 0
-
-    def fill(self, sort: str, tenant: UUID | None, kept: int, jobs: Sequence[Job]) -> None:
-        assert not jobs
-
-    def doubt(self) -> None:
-        raise AssertionError("nothing was in doubt")
-
-
 @pytest.mark.parametrize(
     ("calm", "quiet", "people", "heard"),
     [(True, 0, 2, 2), (True, 1.5, 2, 0), (True, 0, 3, 0), (False, 0, 2, 0)],
@@ -162,7 +144,7 @@ async def test_what_is_about_to_be_asked_is_told_early_and_in_calm_only(
         _, jobs = await queue.claim(db, "me:1:1.1", dict.fromkeys(lanes, shop.tenant), 60)
     todo = [job for of_lane in jobs.values() for job in of_lane]
     for job in todo:
-        job.lease.places = Worker(calm=calm)
+        job.lease.places = Places(free=False, calm=calm)
     await asyncio.gather(*map(shop.take_in, todo))
     assert len(await shop.messages()) == people
     assert sorted(foreseen) == [(shop.tenant, f"question {person}") for person in range(heard)]
@@ -173,7 +155,7 @@ async def test_what_is_said_to_a_person_is_not_searched_for(shop: Shop) -> None:
         settings = {**shop.channel.settings, "quiet_seconds": 0}
         await channels.configure(scope, shop.channel.id, name="W", settings=settings, status="active")
     foreseen: list[str] = []
-    shop.places = Worker(calm=True)
+    shop.places = Places(free=False)
     shop.reception = Reception(shop.worker, PROVIDERS, lambda _tenant, text: foreseen.append(text))
 
     async def writes(*texts: str) -> None:

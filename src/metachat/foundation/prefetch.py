@@ -1,8 +1,8 @@
 """What will very probably be asked for is begun before it is, while something else is waited for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -20,15 +20,11 @@ class Prefetch(Generic[K, V]):
         self._kept = kept
         self._begun: dict[K, asyncio.Task[V]] = {}
 
-    def begin(self, key: K, work: Callable[[], Awaitable[V]]) -> None:
+    def begin(self, key: K, work: Callable[[], Coroutine[Any, Any, V]]) -> None:
         """Begin a piece of work, unless there is no place for it; returns at once."""
         if key in self._begun or len(self._begun) >= self._most:
             return
-
-        async def run() -> V:
-            return await work()
-
-        self._begun[key] = task = asyncio.create_task(run(), name="prefetch")
+        self._begun[key] = task = asyncio.create_task(work(), name="prefetch")
         task.add_done_callback(_heard)
         asyncio.get_running_loop().call_later(self._kept, self._drop, key, task)
 

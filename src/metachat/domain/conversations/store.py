@@ -136,16 +136,12 @@ SELECT {_MESSAGE} FROM messages
 WHERE tenant_id = :tenant AND conversation_id = :id AND seq > :after ORDER BY seq LIMIT :limit
 """  # noqa: S608
 
-MARK_ANSWERED = """
-UPDATE messages SET answered_by = :reply
-WHERE tenant_id = :tenant AND conversation_id = :id AND author = 'customer' AND answered_by IS NULL
-  AND id = ANY(:answered::uuid[])
-"""
-
 MARK_ALL_ANSWERED = """
 UPDATE messages SET answered_by = :reply
 WHERE tenant_id = :tenant AND conversation_id = :id AND author = 'customer' AND answered_by IS NULL
 """
+
+MARK_ANSWERED = f"{MARK_ALL_ANSWERED} AND id = ANY(:answered::uuid[])"
 
 SAVE_DRAFT = """
 INSERT INTO drafts (tenant_id, conversation_id, message_id, text) VALUES (:tenant, :id, :message, :text)

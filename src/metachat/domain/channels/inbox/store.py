@@ -82,7 +82,7 @@ async def take_in(db: Transaction, posts: Sequence[Post], announcer: Announces |
 
 async def _take_in_one(db: Transaction, post: Post, letter: tuple[str, str]) -> None:
     (update,) = post.updates
-    await db.value(
+    await db.execute(
         TAKE_IN_ONE,
         channel_kind=post.channel_kind, channel=post.channel, tenant=post.tenant, key=update.key,
         kind=update.kind, lane=update.lane, payload=update.payload, error=update.error,

@@ -1,6 +1,6 @@
 """The post office of a worker: what it sends with, and the starts and ends of its sendings, in batches."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,9 +63,9 @@ class Office:
         if sender is None or gathered.channel.status != "active":
             return
 
-        def ask() -> Awaitable[Place]:
+        async def ask() -> Place:
             outgoing = Outgoing(message, to=gathered.conversation.external_id, text="", reference="")
-            return self._pacer.take(sender.paces(gathered.channel, outgoing))
+            return await self._pacer.take(sender.paces(gathered.channel, outgoing))
 
         self._places.begin(message, ask)
 
